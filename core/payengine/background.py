@@ -1,0 +1,108 @@
+"""What goes on while nobody asks?
+
+Three loops, each bounded and each harmless where another process runs it too: the relay places
+events, folding keeps balances quick, the reconciler ends what is open. Losing a loop delays, and
+loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from payengine.events import Feed, publish_batch
+from payengine.events.wakeups import WakeUps
+from payengine.ledger import fold_all
+from payengine.payments import Reconciler
+from payengine.storage import Database
+
+__all__ = ["Background"]
+
+_RELAY_LOOKS_EVERY_S = 1.0
+_RELAY_GATHERS_S = 0.004
+_RELAY_YIELDS_S = 0.1
+_FOLD_EVERY_S = 2.0
+_RECONCILE_EVERY_S = 0.5
+_AFTER_FAILURE_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Background:
+    """The loops of one process; `unpublished` is set where there are new events."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        feed: Feed,
+        wake_ups: WakeUps,
+        reconciler: Reconciler,
+        unpublished: asyncio.Event,
+    ) -> None:
+        self._database = database
+        self._feed = feed
+        self._wake_ups = wake_ups
+        self._reconciler = reconciler
+        self._unpublished = unpublished
+        self._tasks: list[asyncio.Task[None]] = []
+        self.relay_seen_at: datetime | None = None
+
+    def start(self) -> None:
+        """Start the loops on the running event loop."""
+        for work in (self._relay, self._fold, self._reconcile):
+            self._tasks.append(asyncio.create_task(_for_ever(work)))
+
+    async def stop(self) -> None:
+        """Publish what is left, then end the loops."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        with contextlib.suppress(Exception):
+            await self._publish()
+
+    async def _relay(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._unpublished.wait(), _RELAY_LOOKS_EVERY_S)
+            await asyncio.sleep(_RELAY_GATHERS_S)
+        self._unpublished.clear()
+        if not await self._publish():
+            await asyncio.sleep(_RELAY_YIELDS_S)
+            self._unpublished.set()
+
+    async def _publish(self) -> bool:
+        """Publish until nothing is left; False where another process is at it."""
+        while True:
+            placed = await publish_batch(self._database)
+            if placed is None:
+                return False
+            self.relay_seen_at = datetime.now(UTC)
+            for tenant_id in placed:
+                self._feed.wake(tenant_id)
+            await self._wake_ups.send(list(placed))
+            if len(placed) == 0:
+                return True
+
+    async def _fold(self) -> None:
+        await asyncio.sleep(_FOLD_EVERY_S)
+        await fold_all(self._database)
+
+    async def _reconcile(self) -> None:
+        await asyncio.sleep(_RECONCILE_EVERY_S)
+        await self._reconciler.run_once(at=datetime.now(UTC))
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except Exception as failure:
+            _log.warning("background_failed", work=work.__name__, error=repr(failure))
+            await asyncio.sleep(_AFTER_FAILURE_S)

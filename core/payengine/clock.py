@@ -1,0 +1,44 @@
+"""What time is it?
+
+Business time comes from `Clock.now(tenant_id)`; leases, timeouts and limits use wall or database
+time. Pure functions take the instant as an argument.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+__all__ = ["Clock", "FixedClock", "SystemClock"]
+
+
+class Clock(Protocol):
+    """Tells a tenant's business time."""
+
+    def now(self, tenant_id: uuid.UUID) -> datetime:
+        """The tenant's present instant, aware and in UTC."""
+        ...
+
+
+class SystemClock:
+    """Wall time for every tenant."""
+
+    def now(self, tenant_id: uuid.UUID) -> datetime:
+        """The wall's instant."""
+        return datetime.now(UTC)
+
+
+class FixedClock:
+    """A clock that stands still until it is moved; one hand for all tenants."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self, tenant_id: uuid.UUID) -> datetime:
+        """The instant at which the clock stands."""
+        return self._at
+
+    def advance(self, by: timedelta) -> None:
+        """Move the hand forward by `by`."""
+        self._at += by

@@ -1,0 +1,44 @@
+"""Who is asking?
+
+`payengine_tenants` makes a `TenantContext`; nothing in core accepts work without one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Literal
+
+from payengine.errors import PermissionDenied
+
+__all__ = ["SCOPES", "Mode", "TenantContext"]
+
+Mode = Literal["live", "test"]
+
+#: Closed: what an API key may do.
+SCOPES = (
+    "payments:read",
+    "payments:write",
+    "customers:read",
+    "customers:write",
+    "events:read",
+    "ledger:read",
+    "plugins:read",
+    "plugins:write",
+    "keys:write",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantContext:
+    """One tenant's world, the actor in it and what the actor may do."""
+
+    tenant_id: uuid.UUID
+    mode: Mode
+    actor: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raise `PermissionDenied` unless the actor has `scope`."""
+        if scope not in self.scopes:
+            raise PermissionDenied(f"This needs the scope {scope}, which the API key lacks.")

@@ -1,0 +1,129 @@
+"""What is running?
+
+The one place where the rooms are put together. Nothing below holds a module-level object with a
+tenant's data: an `Engine` owns everything, and closing it lets go of everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from payengine.background import Background
+from payengine.clock import Clock, SystemClock
+from payengine.customers import Customers
+from payengine.embedded import running_servers
+from payengine.events import EventLog, Feed
+from payengine.events.wakeups import WakeUps
+from payengine.ledger import Ledger
+from payengine.payments import Payments, Reconciler, Recorder
+from payengine.registry import Registry
+from payengine.settings import Settings
+from payengine.storage import Database, migrate
+from payengine.vault import Vault
+
+__all__ = ["Engine", "open_engine", "running_engine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The rooms of one process."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    vault: Vault
+    registry: Registry
+    payments: Payments
+    customers: Customers
+    ledger: Ledger
+    events: EventLog
+    feed: Feed
+    reconciler: Reconciler
+    background: Background
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings,
+    *,
+    login_url: str,
+    redis_url: str | None = None,
+    clock: Clock | None = None,
+    background: bool = True,
+    plugins: Mapping[str, object] | None = None,
+) -> AsyncIterator[Engine]:
+    """An engine on a migrated database; `background` runs the relay and the other loops.
+
+    `plugins` are registered beside those that are installed.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        database = await Database.open(login_url, pool_size=settings.pool_size)
+        stack.push_async_callback(database.close)
+        vault = Vault.from_settings(settings)
+        registry = Registry.load(database, vault, clock=clock, extra=plugins)
+        log = await EventLog.open(database)
+        feed = Feed(log)
+        stack.push_async_callback(feed.close)
+        wake_ups = WakeUps(redis_url, feed)
+        wake_ups.start()
+        stack.push_async_callback(wake_ups.stop)
+        unpublished = asyncio.Event()
+        recorder = Recorder(
+            database=database, registry=registry, clock=clock, nudge=unpublished.set
+        )
+        reconciler = Reconciler(
+            database=database,
+            registry=registry,
+            clock=clock,
+            recorder=recorder,
+            deadline_ms=settings.gateway_deadline_ms,
+        )
+        running = Background(
+            database=database,
+            feed=feed,
+            wake_ups=wake_ups,
+            reconciler=reconciler,
+            unpublished=unpublished,
+        )
+        if background:
+            running.start()
+            stack.push_async_callback(running.stop)
+        yield Engine(
+            settings=settings,
+            database=database,
+            clock=clock,
+            vault=vault,
+            registry=registry,
+            payments=Payments(
+                database=database,
+                registry=registry,
+                clock=clock,
+                vault=vault,
+                recorder=recorder,
+                deadline_ms=settings.gateway_deadline_ms,
+            ),
+            customers=Customers(database=database, vault=vault, clock=clock),
+            ledger=Ledger(database),
+            events=log,
+            feed=feed,
+            reconciler=reconciler,
+            background=running,
+        )
+
+
+@asynccontextmanager
+async def running_engine(settings: Settings, *, background: bool = True) -> AsyncIterator[Engine]:
+    """An engine with everything it needs: servers started or joined, database migrated."""
+    async with running_servers(settings) as servers:
+        await migrate(owner_url=servers.owner_url, login_url=servers.login_url)
+        async with open_engine(
+            settings,
+            login_url=servers.login_url,
+            redis_url=servers.redis_url,
+            background=background,
+        ) as engine:
+            yield engine

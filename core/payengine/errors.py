@@ -1,0 +1,289 @@
+"""What is a failure?
+
+One closed table. Every error that the engine raises on purpose is a `PayengineError`; its class
+carries a stable `code`, and the class docstring is its default message. What the gateway decided
+(a decline) is a result and never an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+__all__ = [
+    "AmountNotPositive",
+    "AmountTooLarge",
+    "AuthorizationExceeded",
+    "CaptureExceedsAuthorized",
+    "ConfigurationError",
+    "Conflict",
+    "CurrencyMismatch",
+    "CursorInvalid",
+    "EnvironmentProblem",
+    "GatewayUnavailable",
+    "HoldAlreadyResolved",
+    "HoldExpired",
+    "IdempotencyConflict",
+    "IdempotencyKeyMalformed",
+    "InputInvalid",
+    "InsufficientAvailableBalance",
+    "LedgerAmountNotPositive",
+    "LedgerTransactionConflict",
+    "LedgerUnbalanced",
+    "NotFound",
+    "OperationInFlight",
+    "PayengineError",
+    "PaymentMethodInvalid",
+    "PermissionDenied",
+    "PluginIncompatible",
+    "PluginNotEnabled",
+    "PluginNotFound",
+    "PluginSettingsInvalid",
+    "QueryRefused",
+    "RateLimited",
+    "RefundExceedsCaptured",
+    "SensitiveDataRefused",
+    "TransitionRefused",
+    "Unauthenticated",
+    "UnknownCurrency",
+    "VaultSealed",
+    "all_errors",
+]
+
+
+class PayengineError(Exception):
+    """Something went wrong inside the engine."""
+
+    code: ClassVar[str] = "INTERNAL"
+    #: Whether the same request may be sent again unchanged with a hope of another result.
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, *, path: tuple[str, ...] = ()) -> None:
+        """`message` replaces the docstring; `path` names the input field that is at fault."""
+        self.message = message or re.sub(r"\s+", " ", type(self).__doc__ or "").strip()
+        self.path = path
+        super().__init__(self.message)
+
+
+class ConfigurationError(PayengineError):
+    """A setting has a value that cannot be used."""
+
+    code = "CONFIGURATION"
+
+
+class EnvironmentProblem(PayengineError):
+    """This machine lacks something that the engine needs."""
+
+    code = "ENVIRONMENT"
+
+
+class InputInvalid(PayengineError):
+    """A field of the input has a value that cannot be accepted."""
+
+    code = "INPUT_INVALID"
+
+
+class UnknownCurrency(InputInvalid):
+    """The currency is not an active ISO 4217 code."""
+
+    code = "CURRENCY_UNKNOWN"
+
+
+class CurrencyMismatch(InputInvalid):
+    """The currency differs from the currency of the payment."""
+
+    code = "CURRENCY_MISMATCH"
+
+
+class AmountNotPositive(InputInvalid):
+    """The amount must be greater than zero, in minor units."""
+
+    code = "AMOUNT_NOT_POSITIVE"
+
+
+class AmountTooLarge(InputInvalid):
+    """The amount exceeds the largest that can be charged: 999,999,999,999 minor units."""
+
+    code = "AMOUNT_TOO_LARGE"
+
+
+class IdempotencyKeyMalformed(InputInvalid):
+    """An idempotency key has 1 to 255 printable ASCII characters and no spaces at its ends."""
+
+    code = "IDEMPOTENCY_KEY_MALFORMED"
+
+
+class PaymentMethodInvalid(InputInvalid):
+    """The payment method cannot be used for this payment."""
+
+    code = "PAYMENT_METHOD_INVALID"
+
+
+class SensitiveDataRefused(InputInvalid):
+    """The input contains what looks like a card number; send a token of the provider instead."""
+
+    code = "SENSITIVE_DATA_REFUSED"
+
+
+class CursorInvalid(InputInvalid):
+    """The cursor was not issued by this feed, or the feed began anew since it was issued."""
+
+    code = "CURSOR_INVALID"
+
+
+class Conflict(PayengineError):
+    """The object is in a state that forbids this."""
+
+    code = "CONFLICT"
+
+
+class IdempotencyConflict(Conflict):
+    """This idempotency key was used before with another input."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
+class TransitionRefused(Conflict):
+    """The payment's present state does not allow this operation."""
+
+    code = "TRANSITION_REFUSED"
+
+
+class OperationInFlight(Conflict):
+    """An earlier operation on this payment has no known outcome yet; nothing new may start."""
+
+    code = "OPERATION_IN_FLIGHT"
+    retryable = True
+
+
+class AuthorizationExceeded(Conflict):
+    """The authorization cannot be raised to this amount."""
+
+    code = "AUTHORIZATION_EXCEEDED"
+
+
+class CaptureExceedsAuthorized(Conflict):
+    """The capture exceeds what is still authorized and not yet captured, voided or reserved."""
+
+    code = "CAPTURE_EXCEEDS_AUTHORIZED"
+
+
+class RefundExceedsCaptured(Conflict):
+    """The refund exceeds what is captured and not yet refunded, charged back or reserved."""
+
+    code = "REFUND_EXCEEDS_CAPTURED"
+
+
+class HoldAlreadyResolved(Conflict):
+    """The pending transfer was posted, voided or expired before."""
+
+    code = "HOLD_ALREADY_RESOLVED"
+
+
+class HoldExpired(Conflict):
+    """The authorization, or the pending transfer behind it, has expired."""
+
+    code = "HOLD_EXPIRED"
+
+
+class LedgerUnbalanced(Conflict):
+    """The entries do not balance in each currency."""
+
+    code = "LEDGER_UNBALANCED"
+
+
+class LedgerAmountNotPositive(Conflict):
+    """Every ledger entry has an amount greater than zero."""
+
+    code = "LEDGER_AMOUNT_NOT_POSITIVE"
+
+
+class LedgerTransactionConflict(Conflict):
+    """A ledger transaction with this id exists and has other transfers."""
+
+    code = "LEDGER_TRANSACTION_CONFLICT"
+
+
+class InsufficientAvailableBalance(Conflict):
+    """The account's available balance is smaller than the amount."""
+
+    code = "INSUFFICIENT_AVAILABLE_BALANCE"
+
+
+class NotFound(PayengineError):
+    """There is no such object in this tenant."""
+
+    code = "NOT_FOUND"
+
+
+class Unauthenticated(PayengineError):
+    """A valid API key is needed: send `Authorization: Bearer <key>`."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(PayengineError):
+    """The API key lacks the scope that this needs."""
+
+    code = "PERMISSION_DENIED"
+
+
+class RateLimited(PayengineError):
+    """Too many requests; wait and try again."""
+
+    code = "RATE_LIMITED"
+    retryable = True
+
+
+class QueryRefused(PayengineError):
+    """The GraphQL document is larger or costlier than is allowed."""
+
+    code = "QUERY_REFUSED"
+
+
+class GatewayUnavailable(PayengineError):
+    """No gateway can take this payment now; nothing was sent, so it is safe to try again."""
+
+    code = "GATEWAY_UNAVAILABLE"
+    retryable = True
+
+
+class PluginNotFound(PayengineError):
+    """No plugin of this name is installed."""
+
+    code = "PLUGIN_NOT_FOUND"
+
+
+class PluginNotEnabled(PayengineError):
+    """The plugin is not enabled for this tenant."""
+
+    code = "PLUGIN_NOT_ENABLED"
+
+
+class PluginIncompatible(PayengineError):
+    """The plugin was built for another version of the plugin contract."""
+
+    code = "PLUGIN_INCOMPATIBLE"
+
+
+class PluginSettingsInvalid(InputInvalid):
+    """The plugin's settings do not fit its schema."""
+
+    code = "PLUGIN_SETTINGS_INVALID"
+
+
+class VaultSealed(PayengineError):
+    """A secret cannot be opened: the master key is missing or is another one."""
+
+    code = "VAULT_SEALED"
+
+
+def all_errors() -> dict[str, type[PayengineError]]:
+    """The closed table: every code with its class."""
+    found: dict[str, type[PayengineError]] = {}
+    queue: list[type[PayengineError]] = [PayengineError]
+    while queue:
+        error = queue.pop()
+        found[error.code] = error
+        queue.extend(error.__subclasses__())
+    return dict(sorted(found.items()))

@@ -1,0 +1,48 @@
+"""Where is the money now?
+
+Transfers are immutable and append-only; `templates` say how each step of a payment is booked,
+`posting` writes, `strict` writes what may not overdraw, `balances` reads, `folding` keeps reading
+quick and `invariants` checks the whole.
+"""
+
+from __future__ import annotations
+
+from payengine.ledger.balances import AccountBalance, TrialBalance, balances, trial_balance
+from payengine.ledger.folding import fold_all, fold_tail
+from payengine.ledger.invariants import broken
+from payengine.ledger.posting import (
+    insert_transfers_from,
+    ledger_error,
+    open_holds,
+    post,
+    transfer_arrays,
+)
+from payengine.ledger.service import Ledger, LedgerLine
+from payengine.ledger.strict import post_strict
+from payengine.ledger.transfers import Entry, HoldLine, Posting, Transfer
+
+__all__ = [
+    "INSERT_TRANSFERS_FROM",
+    "AccountBalance",
+    "Entry",
+    "HoldLine",
+    "Ledger",
+    "LedgerLine",
+    "Posting",
+    "Transfer",
+    "TrialBalance",
+    "balances",
+    "broken",
+    "fold_all",
+    "fold_tail",
+    "insert_transfers_from",
+    "ledger_error",
+    "open_holds",
+    "post",
+    "post_strict",
+    "transfer_arrays",
+    "trial_balance",
+]
+
+#: The name under which a constant statement is composed of it.
+INSERT_TRANSFERS_FROM = insert_transfers_from

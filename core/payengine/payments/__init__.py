@@ -1,0 +1,44 @@
+"""How does a payment move?
+
+Payment → attempt → operation. `Payments` is the door; `service` opens payments, `steps` takes
+them further, `reconcile` ends what nobody answered, `reading` shows them; `fold`, `plans`,
+`settle` and `books` are pure.
+"""
+
+from __future__ import annotations
+
+from payengine.payments.desk import Payments
+from payengine.payments.inputs import (
+    CapturePayment,
+    ConfirmPayment,
+    CreatePayment,
+    IncrementAuthorization,
+    MethodInput,
+    RefundPayment,
+    VoidPayment,
+)
+from payengine.payments.models import Attempt, Evidence, Operation, Payment
+from payengine.payments.reading import PaymentFilter, PaymentReader
+from payengine.payments.reconcile import Reconciler
+from payengine.payments.record import Recorder
+from payengine.payments.service import PaymentResult
+
+__all__ = [
+    "Attempt",
+    "CapturePayment",
+    "ConfirmPayment",
+    "CreatePayment",
+    "Evidence",
+    "IncrementAuthorization",
+    "MethodInput",
+    "Operation",
+    "Payment",
+    "PaymentFilter",
+    "PaymentReader",
+    "PaymentResult",
+    "Payments",
+    "Reconciler",
+    "Recorder",
+    "RefundPayment",
+    "VoidPayment",
+]

@@ -1,0 +1,61 @@
+"""Where is everything that may be asked of payments?
+
+`Payments` is the one door: it opens payments, takes them further and reads them.
+"""
+
+from __future__ import annotations
+
+from payengine.clock import Clock
+from payengine.payments.reading import PaymentReader
+from payengine.payments.record import Recorder
+from payengine.payments.service import PaymentOpening
+from payengine.payments.steps import PaymentSteps
+from payengine.registry import Registry
+from payengine.storage import Database
+from payengine.vault import Vault
+
+__all__ = ["Payments"]
+
+
+class Payments:
+    """Every mutation and read of payments; each takes the tenant's context first."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        vault: Vault,
+        clock: Clock,
+        recorder: Recorder,
+        deadline_ms: int,
+    ) -> None:
+        """`deadline_ms` bounds each gateway call."""
+        opening = PaymentOpening(
+            database=database,
+            registry=registry,
+            vault=vault,
+            clock=clock,
+            recorder=recorder,
+            deadline_ms=deadline_ms,
+        )
+        steps = PaymentSteps(
+            database=database,
+            registry=registry,
+            clock=clock,
+            recorder=recorder,
+            deadline_ms=deadline_ms,
+        )
+        reader = PaymentReader(database)
+        self.create = opening.create
+        self.confirm = opening.confirm
+        self.capture = steps.capture
+        self.void = steps.void
+        self.refund = steps.refund
+        self.increment = steps.increment
+        self.get_many = reader.get_many
+        self.page = reader.page
+        self.attempts_of = reader.attempts_of
+        self.operations_of = reader.operations_of
+        self.operations_by_id = reader.operations_by_id
+        self.evidence_of = reader.evidence_of

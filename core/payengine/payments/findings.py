@@ -1,0 +1,73 @@
+"""What has become known of an operation?
+
+A finding is an answer of the gateway, whoever obtained it, put into the engine's words: the new
+status and where the knowledge comes from.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from payengine.payments.models import Operation, OperationStatus
+from payengine.plugin import Outcome, to_plain
+from payengine.registry import Answer
+
+__all__ = ["Finding", "Source", "finding_of"]
+
+Source = Literal["answer", "lookup", "resend", "webhook", "settlement", "person", "engine"]
+
+_STATUS: dict[str, OperationStatus] = {
+    "succeeded": "succeeded",
+    "declined": "declined",
+    "requires_action": "requires_action",
+    "pending": "pending",
+}
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A status for one operation, with its proof.
+
+    `mismatch` says that the provider named another amount or currency than was asked; the status
+    is then `unknown`, and the payment is marked as conflicted.
+    """
+
+    status: OperationStatus
+    source: Source
+    reason: str = ""
+    outcome: Outcome | None = None
+    mismatch: bool = False
+
+    def as_data(self) -> dict[str, Any]:
+        """What is kept in the evidence row."""
+        outcome = to_plain(self.outcome) if self.outcome is not None else None
+        return {"reason": self.reason, "outcome": outcome, "mismatch": self.mismatch}
+
+
+def finding_of(answer: Answer, operation: Operation, *, source: Source) -> Finding:
+    """Put an answer about `operation` into the engine's words; `not_found` counts as unknown."""
+    if answer.kind == "not_sent":
+        return Finding(status="not_sent", source=source, reason=answer.reason)
+    if answer.kind == "unknown" or answer.outcome is None:
+        return Finding(
+            status="unknown",
+            source=source,
+            reason=answer.reason,
+            outcome=answer.outcome if answer.mismatch else None,
+            mismatch=answer.mismatch,
+        )
+    asked = (operation.amount_minor, operation.currency)
+    said = answer.outcome.amount
+    if said is not None and (said.minor, said.currency) != asked:
+        return Finding(
+            status="unknown",
+            source=source,
+            reason="amount_mismatch",
+            outcome=answer.outcome,
+            mismatch=True,
+        )
+    status = _STATUS.get(answer.outcome.status, "unknown")
+    return Finding(
+        status=status, source=source, reason=answer.outcome.raw_status, outcome=answer.outcome
+    )

@@ -1,0 +1,86 @@
+"""What may be asked of a payment?
+
+Each input carries the client's idempotency key. `payengine.payments.checks` refuses bad values
+before any row is written.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from payengine.payments.models import CaptureMethod
+
+__all__ = [
+    "CapturePayment",
+    "ConfirmPayment",
+    "CreatePayment",
+    "IncrementAuthorization",
+    "MethodInput",
+    "RefundPayment",
+    "VoidPayment",
+]
+
+
+class MethodInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's token; never a card number."""
+
+    token: str
+    kind: str = "card"
+
+
+class CreatePayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A new payment; exactly one of `payment_method` and `saved_payment_method_id`."""
+
+    idempotency_key: str
+    amount_minor: int
+    currency: str
+    capture_method: CaptureMethod = "AUTOMATIC"
+    payment_method: MethodInput | None = None
+    saved_payment_method_id: str | None = None
+    customer_id: str | None = None
+    off_session: bool = False
+    return_url: str | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class ConfirmPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Go on with a payment: with another method after a decline, or after the buyer's action."""
+
+    idempotency_key: str
+    payment_id: str
+    payment_method: MethodInput | None = None
+    saved_payment_method_id: str | None = None
+
+
+class IncrementAuthorization(msgspec.Struct, frozen=True, kw_only=True):
+    """Raise what is held by `amount_minor`."""
+
+    idempotency_key: str
+    payment_id: str
+    amount_minor: int
+
+
+class CapturePayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Take `amount_minor` (None: all that is held); `final` releases the rest."""
+
+    idempotency_key: str
+    payment_id: str
+    amount_minor: int | None = None
+    final: bool = True
+
+
+class VoidPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Release what is held, or cancel a payment that waits for the buyer."""
+
+    idempotency_key: str
+    payment_id: str
+
+
+class RefundPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """Give back `amount_minor` (None: all that is left)."""
+
+    idempotency_key: str
+    payment_id: str
+    amount_minor: int | None = None
+    reason: str | None = None

@@ -1,0 +1,146 @@
+"""How does a finding reach the books?
+
+Whoever learns something of an operation (the request itself, the reconciler, later a webhook)
+records it here: payment and operations are read under a lock, the change is computed, and one
+statement writes it. The versions guard the write, so a zombie's late write is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from payengine import faults
+from payengine.clock import Clock
+from payengine.context import TenantContext
+from payengine.errors import NotFound, OperationInFlight, TransitionRefused
+from payengine.ledger import open_holds
+from payengine.payments import store
+from payengine.payments.findings import Finding
+from payengine.payments.models import Operation, Payment
+from payengine.payments.requests import lookup_request, stored_request
+from payengine.payments.settle import Change, settle
+from payengine.registry import Answer, Registry
+from payengine.storage import Database, Session
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Calls gateways and records what they say."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        clock: Clock,
+        nudge: Callable[[], None],
+    ) -> None:
+        """`nudge` tells the relay that there are new events."""
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+        self._nudge = nudge
+
+    async def send(
+        self, context: TenantContext, operation: Operation, *, deadline_ms: int
+    ) -> Answer:
+        """Send the operation's stored request; no transaction is open meanwhile."""
+        if operation.kind == "dispute":
+            raise TransitionRefused("A dispute is not sent to anybody.")
+        faults.point("before_gateway")
+        answer = await self._registry.call(
+            context,
+            operation.gateway,
+            operation.kind,
+            stored_request(operation),
+            deadline_ms=deadline_ms,
+        )
+        faults.point("after_gateway")
+        return answer
+
+    async def look_up(
+        self, context: TenantContext, operation: Operation, *, deadline_ms: int
+    ) -> Answer:
+        """Ask what became of the operation."""
+        return await self._registry.call(
+            context,
+            operation.gateway,
+            "lookup",
+            lookup_request(operation),
+            deadline_ms=deadline_ms,
+        )
+
+    async def record_first(
+        self, context: TenantContext, payment: Payment, operation: Operation, finding: Finding
+    ) -> Change | None:
+        """Record the answer to a payment's first operation, without reading it again.
+
+        None where the rows have moved on meanwhile: use `record`.
+        """
+        at = self._clock.now(context.tenant_id)
+        change = settle(payment, [operation], operation, finding, at=at)
+        if change is None:
+            return None
+        async with self._database.tenant(context.tenant_id) as session:
+            written = await store.write_change(session, context.tenant_id, change)
+            faults.point("before_commit")
+        faults.point("after_commit")
+        self._nudge()
+        return change if written else None
+
+    async def record_fact(
+        self,
+        session: Session,
+        context: TenantContext,
+        payment: Payment,
+        operations: Sequence[Operation],
+        operation: Operation,
+        *,
+        reason: str,
+        at: datetime,
+    ) -> Change:
+        """Write an operation that the engine itself brings to its end, with no gateway asked.
+
+        Raises `OperationInFlight` where the payment has moved on since it was read.
+        """
+        await store.insert_operation(session, context.tenant_id, operation)
+        holds = await open_holds(session, context.tenant_id, payment.id)
+        finding = Finding(status="succeeded", source="engine", reason=reason)
+        change = settle(payment, [*operations, operation], operation, finding, holds=holds, at=at)
+        if change is None or not await store.write_change(session, context.tenant_id, change):
+            raise OperationInFlight
+        return change
+
+    async def record(
+        self,
+        context: TenantContext,
+        *,
+        payment_id: str,
+        operation_id: str,
+        finding: Finding,
+        version: int | None = None,
+    ) -> tuple[Payment, Operation]:
+        """Record the finding; the rows as they then stand.
+
+        With `version` (a fencing token), the finding is dropped where the operation has moved on.
+        """
+        at = self._clock.now(context.tenant_id)
+        async with self._database.tenant(context.tenant_id) as session:
+            found = await store.load(session, context.tenant_id, payment_id, lock=True)
+            if found is None:
+                raise NotFound("There is no such payment.")
+            payment, operations = found
+            operation = next(each for each in operations if each.id == operation_id)
+            if version is not None and operation.version != version:
+                return payment, operation
+            holds = await open_holds(session, context.tenant_id, payment_id)
+            change = settle(payment, operations, operation, finding, holds=holds, at=at)
+            if change is None:
+                return payment, operation
+            await store.write_change(session, context.tenant_id, change)
+            faults.point("before_commit")
+        faults.point("after_commit")
+        self._nudge()
+        return change.payment, change.operation

@@ -1,0 +1,89 @@
+"""What does a plugin author write?
+
+Everything that a plugin may import stands here; nothing here imports the engine. A gateway plugin
+is a class with the methods of `Gateway` and one function:
+
+    from payengine.plugin import hookimpl
+
+    @hookimpl
+    def gateways():
+        return [MyGateway()]
+"""
+
+from __future__ import annotations
+
+from payengine.plugin.declines import DECLINE_CODES
+from payengine.plugin.gateway import Gateway, Increments, Statement
+from payengine.plugin.hooks import ENTRY_POINT_GROUP, HookSpecs, hookimpl, hookspec
+from payengine.plugin.manifest import CONTRACT_VERSION, Manifest, OperationKind, supports
+from payengine.plugin.messages import (
+    Amount,
+    Authorize,
+    Call,
+    Capture,
+    Decline,
+    Increment,
+    Lookup,
+    Message,
+    Movement,
+    NextAction,
+    NotSent,
+    Outcome,
+    OutcomeStatus,
+    PaymentMethod,
+    Refund,
+    Void,
+    WebhookEvent,
+    WebhookRefused,
+    WebhookRequest,
+    from_plain,
+    to_plain,
+)
+from payengine.plugin.settings import (
+    PluginSettings,
+    Secret,
+    parse_settings,
+    secret_fields,
+    settings_schema,
+)
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "DECLINE_CODES",
+    "ENTRY_POINT_GROUP",
+    "Amount",
+    "Authorize",
+    "Call",
+    "Capture",
+    "Decline",
+    "Gateway",
+    "HookSpecs",
+    "Increment",
+    "Increments",
+    "Lookup",
+    "Manifest",
+    "Message",
+    "Movement",
+    "NextAction",
+    "NotSent",
+    "OperationKind",
+    "Outcome",
+    "OutcomeStatus",
+    "PaymentMethod",
+    "PluginSettings",
+    "Refund",
+    "Secret",
+    "Statement",
+    "Void",
+    "WebhookEvent",
+    "WebhookRefused",
+    "WebhookRequest",
+    "from_plain",
+    "hookimpl",
+    "hookspec",
+    "parse_settings",
+    "secret_fields",
+    "settings_schema",
+    "supports",
+    "to_plain",
+]

@@ -1,0 +1,37 @@
+"""Which hooks may a plugin implement?
+
+At most twelve, each returning objects. A plugin is a module or an object with functions marked
+`hookimpl`, found by the entry-point group `payengine.plugins`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pluggy
+
+from payengine.plugin.gateway import Gateway
+
+__all__ = ["ENTRY_POINT_GROUP", "HookSpecs", "hookimpl", "hookspec"]
+
+ENTRY_POINT_GROUP = "payengine.plugins"
+
+hookspec = pluggy.HookspecMarker("payengine")
+hookimpl = pluggy.HookimplMarker("payengine")
+
+
+class HookSpecs:
+    """The hooks that the engine calls."""
+
+    @hookspec
+    def gateways(self) -> Sequence[Gateway]:  # type: ignore[empty-body]
+        """The gateways that this plugin offers; import the provider's SDK lazily."""
+
+    @hookspec
+    def commands(self) -> Sequence[Any]:  # type: ignore[empty-body]
+        """Command-line applications (`cyclopts.App`) to be added to `payengine`."""
+
+    @hookspec
+    def web(self) -> Sequence[Any]:  # type: ignore[empty-body]
+        """Starlette routes, mounted below `/plugins/<name>/`."""

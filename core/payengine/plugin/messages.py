@@ -1,0 +1,223 @@
+"""Which words pass between the engine and a gateway plugin?
+
+Plain, frozen, serializable messages: the same ones cross a function call in process and a socket
+to a plugin host. Amounts are integers in minor units of an ISO 4217 currency, never floats.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+__all__ = [
+    "Amount",
+    "Authorize",
+    "Call",
+    "Capture",
+    "Decline",
+    "Increment",
+    "Lookup",
+    "Message",
+    "Movement",
+    "NextAction",
+    "NotSent",
+    "Outcome",
+    "OutcomeStatus",
+    "PaymentMethod",
+    "Refund",
+    "Void",
+    "WebhookEvent",
+    "WebhookRefused",
+    "WebhookRequest",
+    "from_plain",
+    "to_plain",
+]
+
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen record; `to_plain` and `from_plain` carry it over a wire."""
+
+
+class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An amount: `minor` units (an int of at most 64 bits) of an ISO 4217 `currency`."""
+
+    minor: int
+    currency: str
+
+
+class PaymentMethod(Message, frozen=True, kw_only=True):
+    """What the buyer pays with: a provider's token, never a card number."""
+
+    token: str
+    kind: str = "card"
+    saved: bool = False
+
+
+class Call(Message, frozen=True, kw_only=True):
+    """Around every request: whose settings apply and how long the answer may take.
+
+    `settings` are the tenant's opened settings in the form of the plugin's own settings class;
+    `account` is an opaque, stable name of the tenant's account at this gateway.
+    """
+
+    account: str
+    settings: Any
+    deadline_ms: int
+    mode: Literal["live", "test"] = "test"
+
+
+class Authorize(Message, frozen=True, kw_only=True):
+    """Hold `amount` on the payment method; with `capture`, take it in the same step.
+
+    `key` is the idempotency key to send to the provider: the same key is the same operation.
+    """
+
+    key: str
+    amount: Amount
+    capture: bool
+    payment_method: PaymentMethod
+    payment_id: str
+    off_session: bool = False
+    return_url: str | None = None
+    customer_reference: str | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Capture(Message, frozen=True, kw_only=True):
+    """Take `amount` of what `provider_reference` holds; `final` releases the rest."""
+
+    key: str
+    provider_reference: str
+    amount: Amount
+    final: bool = True
+
+
+class Void(Message, frozen=True, kw_only=True):
+    """Release what is held; `amount` is what the engine believes is still held."""
+
+    key: str
+    provider_reference: str
+    amount: Amount
+
+
+class Refund(Message, frozen=True, kw_only=True):
+    """Give `amount` of what was captured back to the buyer."""
+
+    key: str
+    provider_reference: str
+    amount: Amount
+    reason: str | None = None
+
+
+class Increment(Message, frozen=True, kw_only=True):
+    """Raise a hold by `amount`."""
+
+    key: str
+    provider_reference: str
+    amount: Amount
+
+
+class Lookup(Message, frozen=True, kw_only=True):
+    """What became of the operation that was sent with `key`?"""
+
+    key: str
+    kind: Literal["authorize", "increment", "capture", "void", "refund"]
+    provider_reference: str | None = None
+
+
+class Decline(Message, frozen=True, kw_only=True):
+    """A refusal: `code` from the engine's taxonomy, `raw_code` and `raw_text` as they said it."""
+
+    code: str
+    raw_code: str
+    raw_text: str = ""
+
+
+class NextAction(Message, frozen=True, kw_only=True):
+    """What the buyer must do: open `url` (3-D Secure, approval, a bank's page)."""
+
+    kind: Literal["redirect"] = "redirect"
+    url: str
+
+
+OutcomeStatus = Literal[
+    "succeeded", "declined", "requires_action", "pending", "not_processed", "not_found"
+]
+
+
+class Outcome(Message, frozen=True, kw_only=True):
+    """What the provider says of one operation.
+
+    `succeeded` and `pending` carry the `amount` that the provider moved or will move, which the
+    engine compares with what it asked. `not_processed` is the provider's proof that it did
+    nothing (the manifest lists its raw codes). `not_found` answers a lookup only. `fee_minor` is
+    the provider's fee in the amount's currency. `expires_at` ends a hold.
+    """
+
+    status: OutcomeStatus
+    provider_reference: str | None = None
+    amount: Amount | None = None
+    captured: bool = False
+    decline: Decline | None = None
+    next_action: NextAction | None = None
+    fee_minor: int = 0
+    expires_at: datetime | None = None
+    raw_status: str = ""
+
+
+class NotSent(Exception):
+    """Nothing left this machine: raise it only before the first byte of the request."""
+
+
+class WebhookRequest(Message, frozen=True, kw_only=True):
+    """A provider's call as it came: headers in lower case, the body's exact bytes."""
+
+    headers: dict[str, str]
+    body: bytes
+    received_at: datetime
+
+
+class WebhookEvent(Message, frozen=True, kw_only=True):
+    """One verified fact: the operation that was sent with `key` has this outcome."""
+
+    event_id: str
+    kind: Literal["authorize", "increment", "capture", "void", "refund"]
+    key: str | None
+    provider_reference: str | None
+    outcome: Outcome
+    occurred_at: datetime
+
+
+class WebhookRefused(Exception):
+    """The request is not proved to come from the provider, or cannot be read."""
+
+
+class Movement(Message, frozen=True, kw_only=True):
+    """One line of the provider's own books: money that moved for the operation `key`.
+
+    `amount` is gross and signed from the merchant's side: captures positive, refunds negative.
+    """
+
+    key: str
+    kind: Literal["capture", "refund"]
+    provider_reference: str
+    amount: Amount
+    fee_minor: int
+    at: datetime
+
+
+def to_plain(message: msgspec.Struct) -> dict[str, Any]:
+    """The message as JSON-ready builtins."""
+    plain: dict[str, Any] = msgspec.to_builtins(message)
+    return plain
+
+
+def from_plain(plain: Any, kind: type[StructT]) -> StructT:
+    """The message of class `kind` that `plain` spells; raises `msgspec.ValidationError`."""
+    return msgspec.convert(plain, kind)

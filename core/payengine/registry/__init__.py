@@ -1,0 +1,32 @@
+"""Which plugins are installed, enabled and healthy for this tenant?
+
+registry = Registry.load(database, vault)
+for gateway in await registry.for_tenant(context): ...
+answer = await registry.call(context, "sandbox", "authorize", request, deadline_ms=8_000)
+"""
+
+from __future__ import annotations
+
+from payengine.registry.answers import Answer, AnswerKind, CallKind, judge
+from payengine.registry.breaker import Breakers, BreakerState
+from payengine.registry.guard import Guard
+from payengine.registry.loader import InstalledPlugins, LoadedGateway, LoadedPlugin, PluginInfo
+from payengine.registry.registry import EnabledGateway, Registry
+from payengine.registry.tenant_settings import PluginState
+
+__all__ = [
+    "Answer",
+    "AnswerKind",
+    "BreakerState",
+    "Breakers",
+    "CallKind",
+    "EnabledGateway",
+    "Guard",
+    "InstalledPlugins",
+    "LoadedGateway",
+    "LoadedPlugin",
+    "PluginInfo",
+    "PluginState",
+    "Registry",
+    "judge",
+]

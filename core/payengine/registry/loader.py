@@ -1,0 +1,248 @@
+"""Which plugins are installed, and which of them can be used?
+
+Each entry point is loaded by itself. One that cannot be imported, or that does not keep the
+contract, is refused with a reason that is shown; the others and the house stay up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+import msgspec
+import pluggy
+
+from payengine.errors import PluginIncompatible, PluginNotFound
+from payengine.plugin import (
+    ENTRY_POINT_GROUP,
+    Gateway,
+    HookSpecs,
+    Manifest,
+    PluginSettings,
+)
+from payengine.registry.answers import clean_text, said_by
+from payengine.registry.manifests import manifest_of
+
+__all__ = ["InstalledPlugins", "LoadedGateway", "LoadedPlugin", "PluginInfo", "load_one"]
+
+#: The most gateways of one plugin.
+_MOST_GATEWAYS = 50
+
+
+class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One installed plugin, ready or refused.
+
+    `name` is the entry point's; `distribution` and `version` are the installed package's and empty
+    for a plugin given as an object. `contract` and `title` are the first gateway's. `reason` says
+    why it was refused.
+    """
+
+    name: str
+    status: Literal["ready", "refused"]
+    reason: str = ""
+    distribution: str = ""
+    version: str = ""
+    contract: str = ""
+    title: str = ""
+    gateways: tuple[str, ...] = ()
+    test_worlds_only: bool = False
+
+
+class LoadedGateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway and the manifest that it had when it was loaded."""
+
+    name: str
+    plugin: str
+    manifest: Manifest
+    gateway: Gateway
+
+
+class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin that keeps the contract; `source` is its module or object.
+
+    All gateways of a plugin share one settings class: a tenant sets a plugin up once.
+    """
+
+    info: PluginInfo
+    source: Any
+    settings: type[PluginSettings]
+    gateways: tuple[LoadedGateway, ...]
+    enabled_by_default_in_test: bool
+    hooks: pluggy.PluginManager
+
+
+class InstalledPlugins:
+    """Every plugin that was found, in the order of name and distribution."""
+
+    def __init__(self, *, ready: Sequence[LoadedPlugin], infos: Sequence[PluginInfo]) -> None:
+        self.infos: tuple[PluginInfo, ...] = tuple(infos)
+        self.ready: Mapping[str, LoadedPlugin] = MappingProxyType(
+            {plugin.info.name: plugin for plugin in ready}
+        )
+        gateways = {one.name: one for plugin in ready for one in plugin.gateways}
+        #: By name, in the order of the names.
+        self.gateways: Mapping[str, LoadedGateway] = MappingProxyType(
+            dict(sorted(gateways.items()))
+        )
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        extra: Mapping[str, object] | None = None,
+        discover: bool = True,
+        only: str | None = None,
+    ) -> Self:
+        """Load the entry points, unless `discover` is off, and then the objects `extra` by name.
+
+        The first of two plugins with one name, or with one gateway's name, stays. `only` leaves
+        every plugin of another name alone, so that its code does not run.
+        """
+        found: list[tuple[PluginInfo, Callable[[], object]]] = [
+            (_origin(entry), entry.load) for entry in (_entries() if discover else ())
+        ]
+        for name, source in (extra or {}).items():
+            found.append((PluginInfo(name=name, status="refused"), partial(_itself, source)))
+        ready: list[LoadedPlugin] = []
+        infos: list[PluginInfo] = []
+        for origin, bring in found:
+            if only is not None and origin.name != only:
+                continue
+            try:
+                plugin = load_one(bring(), origin=origin)
+                _check_unique(plugin, ready)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as problem:
+                infos.append(_refused(origin, problem))
+            else:
+                ready.append(plugin)
+                infos.append(plugin.info)
+        return cls(ready=ready, infos=infos)
+
+    def plugin(self, name: str) -> LoadedPlugin:
+        """The ready plugin; raises `PluginNotFound`, or `PluginIncompatible` with its reason."""
+        found = self.ready.get(name)
+        if found is not None:
+            return found
+        for info in self.infos:
+            if info.name == name:
+                raise PluginIncompatible(info.reason)
+        raise PluginNotFound(f"No plugin named {name[:100]!r} is installed.")
+
+    def gateway(self, name: str) -> LoadedGateway:
+        """The gateway; raises `PluginNotFound`."""
+        found = self.gateways.get(name)
+        if found is None:
+            raise PluginNotFound(f"No plugin offers the gateway {name[:100]!r}.")
+        return found
+
+    def offered(self, hook: Literal["commands", "web"]) -> dict[str, tuple[Any, ...]]:
+        """What each ready plugin returns from the hook; one that raises offers nothing."""
+        offers = {name: _offers(plugin, hook) for name, plugin in self.ready.items()}
+        return {name: objects for name, objects in offers.items() if objects}
+
+
+def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
+    """Vet one plugin; raises `PluginIncompatible`, or whatever the plugin's own code raises.
+
+    Each plugin gets a plugin manager of its own: a registration that fails half-way leaves
+    nothing behind in another's.
+    """
+    hooks = pluggy.PluginManager("payengine")
+    hooks.add_hookspecs(HookSpecs)
+    hooks.register(source, name=origin.name)
+    callers = hooks.get_hookcallers(source) or []
+    if not callers:
+        raise PluginIncompatible("It implements no hook: mark its functions with @hookimpl.")
+    unknown = sorted(caller.name for caller in callers if not caller.has_spec())
+    if unknown:
+        raise PluginIncompatible(f"The contract has no hook named {', '.join(unknown)}.")
+    gateways = tuple(_gateways_of(hooks, plugin=origin.name))
+    classes = {one.manifest.settings for one in gateways} or {PluginSettings}
+    if len(classes) > 1:
+        raise PluginIncompatible("Its gateways name different classes of settings.")
+    first = gateways[0].manifest if gateways else None
+    info = msgspec.structs.replace(
+        origin,
+        status="ready",
+        version=origin.version or (first.version if first else ""),
+        contract=first.contract if first else "",
+        title=first.title if first else origin.name,
+        gateways=tuple(one.name for one in gateways),
+        test_worlds_only=any(one.manifest.test_worlds_only for one in gateways),
+    )
+    return LoadedPlugin(
+        info=info,
+        source=source,
+        settings=classes.pop(),
+        gateways=gateways,
+        enabled_by_default_in_test=bool(gateways)
+        and all(one.manifest.enabled_by_default_in_test for one in gateways),
+        hooks=hooks,
+    )
+
+
+def _gateways_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedGateway]:
+    offered = [one for answer in hooks.hook.gateways() for one in answer]
+    if len(offered) > _MOST_GATEWAYS:
+        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} gateways.")
+    found: dict[str, LoadedGateway] = {}
+    for gateway in offered:
+        manifest = manifest_of(gateway)
+        if manifest.name in found:
+            raise PluginIncompatible(f"It offers two gateways named {manifest.name!r}.")
+        found[manifest.name] = LoadedGateway(
+            name=manifest.name, plugin=plugin, manifest=manifest, gateway=gateway
+        )
+    return tuple(found.values())
+
+
+def _offers(plugin: LoadedPlugin, hook: str) -> tuple[Any, ...]:
+    try:
+        return tuple(one for answer in getattr(plugin.hooks.hook, hook)() for one in answer)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return ()
+
+
+def _itself(source: object) -> object:
+    return source
+
+
+def _entries() -> Sequence[EntryPoint]:
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    return sorted(found, key=lambda entry: (entry.name, entry.dist.name if entry.dist else ""))
+
+
+def _origin(entry: EntryPoint) -> PluginInfo:
+    return PluginInfo(
+        name=entry.name,
+        status="refused",
+        distribution=entry.dist.name if entry.dist else "",
+        version=entry.dist.version if entry.dist else "",
+    )
+
+
+def _check_unique(plugin: LoadedPlugin, ready: Sequence[LoadedPlugin]) -> None:
+    for other in ready:
+        if other.info.name == plugin.info.name:
+            raise PluginIncompatible(f"Another plugin has its name already: {_owner(other)}.")
+        taken = sorted(set(other.info.gateways) & set(plugin.info.gateways))
+        if taken:
+            raise PluginIncompatible(
+                f"The gateway {taken[0]!r} is offered by {_owner(other)} already."
+            )
+
+
+def _owner(plugin: LoadedPlugin) -> str:
+    return plugin.info.distribution or plugin.info.name
+
+
+def _refused(origin: PluginInfo, problem: BaseException) -> PluginInfo:
+    words = problem.message if isinstance(problem, PluginIncompatible) else said_by(problem)
+    return msgspec.structs.replace(origin, status="refused", reason=clean_text(words))

@@ -1,0 +1,151 @@
+"""Does this gateway declare itself in a way that the engine can rely on?
+
+Constructing a manifest checks nothing, so a plugin may put anything into it. A refusal says in one
+sentence what the author has to change.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from payengine.errors import PluginIncompatible
+from payengine.plugin import (
+    CONTRACT_VERSION,
+    Gateway,
+    Increments,
+    Manifest,
+    PluginSettings,
+    Statement,
+    secret_fields,
+    settings_schema,
+)
+
+__all__ = ["check_contract", "manifest_of"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_CONTRACT = re.compile(r"(?P<major>[0-9]{1,4})\.[0-9]{1,4}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_METHOD = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_LARGEST_CONCURRENCY = 10_000
+
+
+def check_contract(contract: object) -> None:
+    """Raise `PluginIncompatible` unless `contract` has the same major version as ours."""
+    spelled = _CONTRACT.fullmatch(contract) if isinstance(contract, str) else None
+    if spelled is None:
+        raise PluginIncompatible(
+            f"The manifest's contract is {_shown(contract)}; write a version such as"
+            f" {CONTRACT_VERSION!r}."
+        )
+    ours = CONTRACT_VERSION.split(".", maxsplit=1)[0]
+    if spelled["major"] != ours:
+        raise PluginIncompatible(
+            f"It was written for version {spelled[0]} of the plugin contract; this engine keeps"
+            f" version {CONTRACT_VERSION}. Install a release of the plugin for {ours}.x."
+        )
+
+
+def manifest_of(gateway: object) -> Manifest:
+    """The gateway's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    describe = getattr(gateway, "describe", None)
+    if not callable(describe):
+        raise PluginIncompatible(f"{type(gateway).__name__} has no method describe().")
+    declared = describe()
+    # The version first: a manifest of another contract may have another shape.
+    check_contract(getattr(declared, "contract", None))
+    if not isinstance(declared, Manifest):
+        raise PluginIncompatible(f"describe() returned a {type(declared).__name__}, no Manifest.")
+    fields: dict[str, Any] = {name: getattr(declared, name) for name in Manifest.__struct_fields__}
+    try:
+        manifest = msgspec.convert(fields, Manifest)
+    except msgspec.ValidationError as problem:
+        raise PluginIncompatible(f"The manifest is malformed: {problem}.") from None
+    _check_texts(manifest)
+    _check_numbers(manifest)
+    _check_settings(manifest)
+    _check_methods(gateway, manifest)
+    return manifest
+
+
+def _check_texts(manifest: Manifest) -> None:
+    _require(
+        bool(_NAME.fullmatch(manifest.name)),
+        "name is not a lower-case letter and up to 62 of a-z, 0-9, _ and -",
+    )
+    for field, text in (("title", manifest.title), ("version", manifest.version)):
+        _require(
+            0 < len(text) <= 100 and text.isprintable(),
+            f"{field} is not 1 to 100 printable characters",
+        )
+    _require(bool(manifest.methods), "methods is empty")
+    for field, codes, pattern in (
+        ("methods", manifest.methods, _METHOD),
+        ("currencies", manifest.currencies, _CURRENCY),
+        ("countries", manifest.countries, _COUNTRY),
+    ):
+        bad = [code for code in codes if not pattern.fullmatch(code)]
+        _require(not bad, f"{field} contains {_shown(bad[:1])}")
+    _require("authorize" in manifest.operations, "operations lacks authorize")
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    _require(
+        1 <= manifest.max_concurrency <= _LARGEST_CONCURRENCY,
+        f"max_concurrency is not 1 to {_LARGEST_CONCURRENCY}",
+    )
+    _require(manifest.key_window_s >= 0, "key_window_s is negative")
+    _require(manifest.lookup_consistent_after_ms >= 0, "lookup_consistent_after_ms is negative")
+
+
+def _check_settings(manifest: Manifest) -> None:
+    settings: object = manifest.settings
+    _require(
+        isinstance(settings, type) and issubclass(settings, PluginSettings),
+        "settings is not a subclass of PluginSettings",
+    )
+    try:
+        schema = settings_schema(manifest.settings)
+        secrets = secret_fields(manifest.settings)
+    except Exception as problem:
+        raise PluginIncompatible(f"No form can be made of the settings: {problem}.") from None
+    fields = schema.get("properties", {})
+    hidden = [name for name in fields if name not in secrets and _holds_secret(fields[name])]
+    nested = any(_holds_secret(one) for one in schema.get("$defs", {}).values())
+    _require(not hidden and not nested, "settings holds a Secret inside a list or a nested class")
+
+
+def _holds_secret(schema: object) -> bool:
+    if isinstance(schema, dict):
+        return bool(schema.get("writeOnly")) or any(map(_holds_secret, schema.values()))
+    return isinstance(schema, list) and any(map(_holds_secret, schema))
+
+
+def _check_methods(gateway: object, manifest: Manifest) -> None:
+    lacking = [
+        name
+        for name in ("authorize", "capture", "void", "refund", "lookup", "parse_webhook")
+        if not callable(getattr(gateway, name, None))
+    ]
+    if lacking or not isinstance(gateway, Gateway):
+        raise PluginIncompatible(f"The gateway lacks the methods {', '.join(lacking)}.")
+    _require(
+        "increment" not in manifest.operations or isinstance(gateway, Increments),
+        "operations lists increment, and the gateway has no such method",
+    )
+    _require(
+        not manifest.movements or isinstance(gateway, Statement),
+        "movements is set, and the gateway has no such method",
+    )
+
+
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise PluginIncompatible(f"The manifest is malformed: {problem}.")
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:100]

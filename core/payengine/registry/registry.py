@@ -1,0 +1,265 @@
+"""Which plugins are installed, enabled and healthy for this tenant?
+
+The engine's one way to a plugin: it finds the tenant's settings, makes the `Call` and sends every
+call through the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+
+from payengine.clock import Clock, SystemClock
+from payengine.context import TenantContext
+from payengine.errors import GatewayUnavailable, PayengineError, PluginNotEnabled
+from payengine.plugin import (
+    Amount,
+    Call,
+    Manifest,
+    Movement,
+    PluginSettings,
+    WebhookEvent,
+    WebhookRefused,
+    WebhookRequest,
+    from_plain,
+    to_plain,
+)
+from payengine.registry.answers import Answer, CallKind, clean_text, judge_event, said_by
+from payengine.registry.guard import Guard
+from payengine.registry.loader import InstalledPlugins, LoadedGateway, PluginInfo
+from payengine.registry.tenant_settings import OpenedPlugin, PluginState, TenantSettings
+from payengine.storage import Database
+from payengine.vault import Vault
+
+__all__ = ["EnabledGateway", "Registry"]
+
+#: The most events of one webhook, and the most lines of one statement.
+_MOST_EVENTS = 1_000
+_MOST_MOVEMENTS = 1_000_000
+
+
+class EnabledGateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway that the tenant may pay through, with its opened settings."""
+
+    name: str
+    plugin: str
+    manifest: Manifest
+    settings: PluginSettings
+    context: TenantContext
+
+    def call(self, *, deadline_ms: int) -> Call:
+        """What goes with each request; `account` is the tenant's id."""
+        return Call(
+            account=str(self.context.tenant_id),
+            settings=self.settings,
+            deadline_ms=deadline_ms,
+            mode=self.context.mode,
+        )
+
+
+class Registry:
+    """The installed plugins, each tenant's settings of them, and the guard."""
+
+    def __init__(
+        self,
+        plugins: InstalledPlugins,
+        database: Database,
+        vault: Vault,
+        *,
+        clock: Clock | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self.installed = plugins
+        self.guard = guard or Guard()
+        self._settings = TenantSettings(
+            database, vault, plugins=plugins, clock=clock or SystemClock()
+        )
+
+    @classmethod
+    def load(
+        cls,
+        database: Database,
+        vault: Vault,
+        *,
+        clock: Clock | None = None,
+        guard: Guard | None = None,
+        extra: Mapping[str, object] | None = None,
+        discover: bool = True,
+    ) -> Self:
+        """Load every installed plugin, and the objects `extra` by their names.
+
+        Imports the plugins: call it once, before serving. Never raises because of a plugin.
+        """
+        plugins = InstalledPlugins.load(extra=extra, discover=discover)
+        return cls(plugins, database, vault, clock=clock, guard=guard)
+
+    def plugins(self) -> Sequence[PluginInfo]:
+        """Every installed plugin, ready or refused."""
+        return self.installed.infos
+
+    def gateway(self, name: str) -> LoadedGateway:
+        """The gateway with its manifest; raises `PluginNotFound`."""
+        return self.installed.gateway(name)
+
+    async def describe(self, context: TenantContext) -> list[PluginState]:
+        """Every installed plugin as the tenant has set it up; secrets show four characters."""
+        context.require("plugins:read")
+        return await self._settings.describe(context)
+
+    async def save_settings(
+        self,
+        context: TenantContext,
+        plugin: str,
+        *,
+        enabled: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> PluginState:
+        """Save the tenant's settings of a plugin; what is None stays as it is.
+
+        `settings` replaces all plain fields; a secret that it leaves out stays, one that is null
+        is forgotten. Raises `PluginNotFound`, `PluginIncompatible`, `PluginSettingsInvalid` (its
+        path names the field), `PluginNotEnabled` (a test plugin in a live world), `Conflict`
+        (saved by someone else meanwhile), `SensitiveDataRefused`, `PermissionDenied`; nothing is
+        written then.
+        """
+        context.require("plugins:write")
+        loaded = self.installed.plugin(plugin)
+        await self._settings.save(context, loaded, enabled=enabled, settings=settings)
+        states = await self._settings.describe(context)
+        return next(state for state in states if state.info is loaded.info)
+
+    async def for_tenant(self, context: TenantContext) -> Sequence[EnabledGateway]:
+        """The gateways that new payments may take, in the order of their names.
+
+        A plugin whose settings cannot be opened is left out.
+        """
+        opened = await self._settings.opened(context)
+        found = []
+        for gateway in self.installed.gateways.values():
+            state = opened[gateway.plugin]
+            if state.enabled and state.settings is not None:
+                found.append(_enabled(gateway, state.settings, context))
+        return found
+
+    async def call(
+        self,
+        context: TenantContext,
+        gateway: str,
+        kind: CallKind,
+        request: msgspec.Struct,
+        *,
+        deadline_ms: int,
+        asked: Amount | None = None,
+    ) -> Answer:
+        """Call a gateway for the tenant, guarded; raises nothing but the caller's cancellation.
+
+        An authorization needs the plugin enabled; what follows one does not, so that a tenant who
+        has switched a gateway off can still refund through it. `asked` lets a lookup compare the
+        amount that it finds with the one that the operation asked for.
+        """
+        found = self.installed.gateways.get(gateway)
+        if found is None:
+            return Answer(kind="not_sent", reason="not_installed")
+        state = await self._state(context, found)
+        if isinstance(state, Answer):
+            return state
+        if state.settings is None:
+            return Answer(kind="not_sent", reason="settings_unavailable", detail=state.problem)
+        barred = context.mode != "test" and found.manifest.test_worlds_only
+        if barred or (kind == "authorize" and not state.enabled):
+            return Answer(kind="not_sent", reason="not_enabled")
+        call = _enabled(found, state.settings, context).call(deadline_ms=deadline_ms)
+        return await self.guard.call(
+            context.tenant_id, found.gateway, found.manifest, call, kind, request, asked=asked
+        )
+
+    async def parse_webhook(
+        self, context: TenantContext, gateway: str, request: WebhookRequest
+    ) -> tuple[WebhookEvent, ...]:
+        """The verified events of a provider's call; raises `WebhookRefused` for all else.
+
+        Whatever the plugin raises or returns that does not fit is a refusal: fail-closed.
+        """
+        found, call = await self._opened(context, gateway, deadline_ms=1_000)
+        if not found.manifest.webhooks:
+            raise WebhookRefused(f"{found.manifest.title} takes no webhooks")
+        try:
+            events = tuple(found.gateway.parse_webhook(call, request))
+            if len(events) > _MOST_EVENTS:
+                raise WebhookRefused(f"more than {_MOST_EVENTS} events")
+            return tuple(judge_event(event, manifest=found.manifest) for event in events)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:
+            raise WebhookRefused(clean_text(said_by(problem))) from None
+
+    async def movements(
+        self,
+        context: TenantContext,
+        gateway: str,
+        *,
+        since: datetime,
+        until: datetime,
+        deadline_ms: int,
+    ) -> tuple[Movement, ...]:
+        """The provider's own books with since ≤ at < until.
+
+        Raises `GatewayUnavailable` where it offers none, does not answer or answers nonsense.
+        """
+        found, call = await self._opened(context, gateway, deadline_ms=deadline_ms)
+        title = found.manifest.title
+        if not found.manifest.movements:
+            raise GatewayUnavailable(f"{title} shows no movements.")
+        lines = await self.guard.ask(
+            context.tenant_id,
+            found.gateway,
+            found.manifest,
+            call,
+            "movements",
+            since=since.astimezone(UTC),
+            until=until.astimezone(UTC),
+        )
+        if not isinstance(lines, Sequence) or len(lines) > _MOST_MOVEMENTS:
+            raise GatewayUnavailable(f"{title} answered with no list, or with too long a one.")
+        try:
+            return tuple(from_plain(to_plain(line), Movement) for line in lines)
+        except Exception as problem:
+            raise GatewayUnavailable(clean_text(f"{title}: {said_by(problem)}")) from None
+
+    async def _opened(
+        self, context: TenantContext, gateway: str, *, deadline_ms: int
+    ) -> tuple[LoadedGateway, Call]:
+        found = self.installed.gateway(gateway)
+        state = (await self._settings.opened(context))[found.plugin]
+        if state.settings is None:
+            raise PluginNotEnabled(state.problem)
+        call = _enabled(found, state.settings, context).call(deadline_ms=deadline_ms)
+        return found, call
+
+    async def _state(self, context: TenantContext, gateway: LoadedGateway) -> OpenedPlugin | Answer:
+        held = self._settings.held(context)
+        if held is not None:
+            return held[gateway.plugin]
+        try:
+            return (await self._settings.opened(context))[gateway.plugin]
+        except PayengineError as problem:
+            detail = problem.message
+        except Exception as problem:
+            # The database's words may hold values: the class alone is shown.
+            detail = type(problem).__name__
+        return Answer(kind="not_sent", reason="settings_unavailable", detail=detail)
+
+
+def _enabled(
+    gateway: LoadedGateway, settings: PluginSettings, context: TenantContext
+) -> EnabledGateway:
+    return EnabledGateway(
+        name=gateway.name,
+        plugin=gateway.plugin,
+        manifest=gateway.manifest,
+        settings=settings,
+        context=context,
+    )

@@ -1,0 +1,131 @@
+"""Which rows may this session see?
+
+Only this module opens transactions. Each runs under one of three roles that own nothing: `app`
+inside one tenant's scope, `worker` over payload-free columns of all tenants, `door` over the
+directory. The tenant is set in the same message as BEGIN and is gone with the transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import asyncpg
+import msgspec
+
+from payengine.storage.session import Session
+
+__all__ = ["Counters", "Database"]
+
+_STATEMENT_TIMEOUT_MS = 30_000
+_STATEMENT_CACHE = 512
+
+
+@dataclass(slots=True)
+class Counters:
+    """How many statements and commits this process has sent; begin and commit are no statements."""
+
+    statements: int = 0
+    commits: int = 0
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog"
+        )
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def _reset(connection: asyncpg.Connection) -> None:
+    """Nothing survives a transaction here; one that is still open means a defect: discard it."""
+    if connection.is_in_transaction():
+        connection.terminate()
+
+
+@dataclass(slots=True)
+class Database:
+    """Three pools of connections, one for each role."""
+
+    _app: asyncpg.Pool
+    _worker: asyncpg.Pool
+    _door: asyncpg.Pool
+    counters: Counters = field(default_factory=Counters)
+
+    @classmethod
+    async def open(cls, url: str, *, pool_size: int = 10) -> Self:
+        """Connect to `url`, whose user is a member of the three roles; raises asyncpg's errors."""
+        app = await _open_pool(url, role="payengine_app", size=pool_size)
+        worker = await _open_pool(url, role="payengine_worker", size=2)
+        door = await _open_pool(url, role="payengine_door", size=2)
+        return cls(app, worker, door)
+
+    async def close(self) -> None:
+        """Wait for the transactions under way, then close every connection."""
+        for pool in (self._app, self._worker, self._door):
+            await pool.close()
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: uuid.UUID) -> AsyncIterator[Session]:
+        """A transaction that sees the rows of one tenant; commits unless the block raises."""
+        begin = f"BEGIN; SET LOCAL app.tenant_id = '{uuid.UUID(int=tenant_id.int)}'"
+        async with self._transaction(self._app, begin) as session:
+            yield session
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[Session]:
+        """A transaction that sees names and due times of all tenants, and no payload."""
+        async with self._transaction(self._worker, "BEGIN") as session:
+            yield session
+
+    @asynccontextmanager
+    async def door(self) -> AsyncIterator[Session]:
+        """A transaction that reads the directory."""
+        async with self._transaction(self._door, "BEGIN") as session:
+            yield session
+
+    @asynccontextmanager
+    async def _transaction(self, pool: asyncpg.Pool, begin: str) -> AsyncIterator[Session]:
+        async with pool.acquire() as connection:
+            try:
+                # Inside, as a BEGIN that was cancelled may have begun.
+                await connection.execute(begin)
+                yield Session(connection, self.counters)
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")
+            self.counters.commits += 1
+
+    async def tenant_ids(self) -> Sequence[uuid.UUID]:
+        """Every tenant of this installation, oldest first."""
+        async with self.worker() as session:
+            rows = await session.fetch("SELECT id FROM tenant ORDER BY id")
+        return [row["id"] for row in rows]
+
+
+async def _open_pool(url: str, *, role: str, size: int) -> asyncpg.Pool:
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        init=_prepare,
+        reset=_reset,
+        statement_cache_size=_STATEMENT_CACHE,
+        max_inactive_connection_lifetime=0,
+        command_timeout=_STATEMENT_TIMEOUT_MS / 1000,
+        server_settings={
+            "role": role,
+            "application_name": role,
+            "jit": "off",
+            "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+            "timezone": "UTC",
+        },
+    )

@@ -1,0 +1,110 @@
+"""Which shape has the database?
+
+Alembic runs the numbered migrations, which are shipped inside the installed program too. They run
+as the owner, who is bound by row-level security like everybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from payengine.errors import EnvironmentProblem
+
+__all__ = ["migrate"]
+
+_LOCK = 7_302_013_224  # an arbitrary constant that names this lock among advisory locks
+
+
+def _scripts() -> Path:
+    shipped = Path(__file__).parents[1] / "_migrations"
+    return shipped if shipped.is_dir() else Path(__file__).parents[3] / "migrations"
+
+
+def _configuration(login_role: str) -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    configuration.attributes["login_role"] = login_role
+    return configuration
+
+
+def _upgrade(connection: Connection, login_role: str) -> None:
+    configuration = _configuration(login_role)
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, "head")
+
+
+async def _is_current(owner_url: str) -> bool:
+    newest = max(path.name.split("_")[0] for path in (_scripts() / "versions").glob("[0-9]*.py"))
+    connection = await asyncpg.connect(owner_url)
+    try:
+        if not await connection.fetchval(
+            "SELECT to_regclass('public.alembic_version') IS NOT NULL"
+        ):
+            return False
+        return bool(await connection.fetchval("SELECT version_num FROM alembic_version") == newest)
+    finally:
+        await connection.close()
+
+
+async def migrate(*, owner_url: str, login_url: str) -> None:
+    """Bring the database to the newest shape and keep the epoch honest; safe to call at any time.
+
+    Raises `EnvironmentProblem` where the server is older than PostgreSQL 15 or refuses.
+    """
+    try:
+        if not await _is_current(owner_url):
+            await _run(owner_url, login_role=urlsplit(login_url).username or "payengine_login")
+        await _keep_epoch(owner_url)
+    except asyncpg.InsufficientPrivilegeError as refused:
+        raise EnvironmentProblem(
+            f"The database's owner role lacks a privilege: {refused}. Migrations need a role that "
+            "owns the database and has CREATEROLE; name it in PAYENGINE_MIGRATION_URL."
+        ) from None
+
+
+async def _run(owner_url: str, *, login_role: str) -> None:
+    lock = await asyncpg.connect(owner_url)
+    try:
+        if lock.get_server_version().major < 15:
+            raise EnvironmentProblem("PostgreSQL 15 or newer is needed.")
+        await lock.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        engine = create_async_engine(
+            "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(owner_url)
+        )
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(_upgrade, login_role)
+                await connection.commit()
+        finally:
+            await engine.dispose()
+    finally:
+        await asyncio.shield(lock.close())
+
+
+async def _keep_epoch(owner_url: str) -> None:
+    """A database that was restored elsewhere begins a new epoch, so old cursors are told."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        await connection.execute(
+            """
+            INSERT INTO installation AS kept (id, fingerprint, epoch)
+            SELECT 1,
+                   system_identifier || ':' || timeline_id || ':' || oid,
+                   (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+            FROM pg_control_system(), pg_control_checkpoint(), pg_database
+            WHERE datname = current_database()
+            ON CONFLICT (id) DO UPDATE
+            SET fingerprint = excluded.fingerprint, epoch = excluded.epoch
+            WHERE kept.fingerprint <> excluded.fingerprint
+            """
+        )
+    finally:
+        await connection.close()

@@ -1,0 +1,62 @@
+"""Which tables are nobody's own, and what may each role see beyond its tenant?
+
+Closed lists. A table that is not in `SHARED_TABLES` belongs to tenants and is held to every rule
+of `payengine.storage.lint`; a policy or a column for another role is added here on purpose.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "EXTRA_POLICIES",
+    "ROLES",
+    "SHARED_GRANTS",
+    "SHARED_TABLES",
+    "WORKER_TEXTS",
+]
+
+#: The roles that serve, from the widest to the narrowest. None owns or bypasses anything.
+ROLES = ("payengine_app", "payengine_worker", "payengine_door")
+
+#: Shared table → the column that its isolation policy compares, or None where it has no tenant.
+SHARED_TABLES: dict[str, str | None] = {
+    "alembic_version": None,
+    "directory": "tenant_id",
+    "installation": None,
+    "tenant": "id",
+}
+
+#: What the app role may do with a shared table; column grants are written `UPDATE(column)`.
+SHARED_GRANTS: dict[str, frozenset[str]] = {
+    "directory": frozenset({"SELECT", "INSERT", "DELETE"}),
+    "installation": frozenset({"SELECT", "UPDATE(master_key_check)"}),
+    "tenant": frozenset({"SELECT", "INSERT"}),
+}
+
+#: (table, policy) → (command, role) of every policy beside `tenant_isolation`. Commands are
+#: PostgreSQL's letters: r SELECT, a INSERT, w UPDATE, d DELETE, * all.
+EXTRA_POLICIES: dict[tuple[str, str], tuple[str, str]] = {
+    ("directory", "door_lookup"): ("r", "payengine_door"),
+    ("event", "worker_publish"): ("w", "payengine_worker"),
+    ("event", "worker_queue"): ("r", "payengine_worker"),
+    ("event_stream", "worker_publish"): ("*", "payengine_worker"),
+    ("installation", "app_names_master_key"): ("w", "payengine_app"),
+    ("installation", "shared_read"): ("r", "public"),
+    ("ledger_tail", "worker_queue"): ("r", "payengine_worker"),
+    ("operation", "worker_queue"): ("r", "payengine_worker"),
+    ("payment", "worker_queue"): ("r", "payengine_worker"),
+    ("tenant", "worker_list"): ("r", "payengine_worker"),
+}
+
+#: Texts that carry no payload, so that the worker may read them of all tenants.
+WORKER_TEXTS = frozenset(
+    {
+        ("event", "id"),
+        ("installation", "fingerprint"),
+        ("installation", "master_key_check"),
+        ("ledger_tail", "transaction_id"),
+        ("operation", "id"),
+        ("payment", "id"),
+        ("payment", "status"),
+        ("tenant", "mode"),
+    }
+)

@@ -1,0 +1,33 @@
+"""How do I know that my plugin is right?
+
+Inherit the contract, and give it a case:
+
+    from payengine.testing import GatewayCase, GatewayContract
+
+    class TestMyGateway(GatewayContract):
+        def case(self):
+            return GatewayCase(gateway=MyGateway(), settings=MySettings(), ...)
+
+The same case, returned by a function `conformance` of the plugin, serves
+`payengine plugins check NAME`. `ChaosGateway` makes any gateway fail by a seed.
+"""
+
+from __future__ import annotations
+
+from payengine.testing.case import ContractBroken, GatewayCase, NotApplicable
+from payengine.testing.chaos import Chaos, ChaosGateway
+from payengine.testing.check import CheckReport, CheckResult, check_gateway, run
+from payengine.testing.contract import GatewayContract
+
+__all__ = [
+    "Chaos",
+    "ChaosGateway",
+    "CheckReport",
+    "CheckResult",
+    "ContractBroken",
+    "GatewayCase",
+    "GatewayContract",
+    "NotApplicable",
+    "check_gateway",
+    "run",
+]

@@ -1,0 +1,106 @@
+"""What is served?
+
+`create_app` puts the handlers together; it starts nothing before the first request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from payengine.engine import Engine
+from payengine.errors import NotFound
+from payengine.settings import Settings
+from payengine_tenants.keys import ApiKeys
+from payengine_tenants.tenants import Tenants
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+
+from payengine_graphql.answers import error_answer
+from payengine_graphql.bulkhead import Bulkhead
+from payengine_graphql.context import Services
+from payengine_graphql.endpoint import HttpEndpoint
+from payengine_graphql.execution import Executor
+from payengine_graphql.health import Health
+from payengine_graphql.metrics import Metrics
+from payengine_graphql.once import Once
+from payengine_graphql.perimeter import Perimeter
+from payengine_graphql.schema import core_schema
+from payengine_graphql.sockets import Sockets
+
+__all__ = ["UVICORN_LIMITS", "create_app"]
+
+#: Options that `uvicorn.Config` must be given: the frame cap, keep-alive pings and no banner.
+UVICORN_LIMITS: dict[str, object] = {
+    "ws": "websockets-sansio",
+    "ws_max_size": 64 * 1024,
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+    "ws_per_message_deflate": False,
+    "h11_max_incomplete_event_size": 32 * 1024,
+    "timeout_keep_alive": 30,
+    "timeout_graceful_shutdown": 25,
+    "server_header": False,
+    "access_log": False,
+}
+
+_IN_FLIGHT = 256
+_IN_FLIGHT_OF_TENANT = 128
+_DRAIN_S = 20.0
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True) -> Starlette:
+    """The application on an open engine; `expects_relay`: the engine runs its background loops."""
+    metrics = Metrics(engine)
+    services = Services(
+        engine=engine,
+        keys=ApiKeys(engine.database),
+        tenants=Tenants(engine.database),
+        once=Once(engine.database),
+        count=metrics.count_mutation,
+    )
+    executor = Executor(
+        core_schema(),
+        is_development=settings.is_development,
+        # Two tries at a gateway and the writing around them.
+        mutation_deadline_s=2 * settings.gateway_deadline_ms / 1000 + 4,
+    )
+    endpoint = HttpEndpoint(
+        services,
+        executor,
+        Bulkhead(in_all=_IN_FLIGHT, per_tenant=_IN_FLIGHT_OF_TENANT),
+        has_page=settings.is_development,
+    )
+    sockets = Sockets(services, executor, metrics)
+    health = Health(engine, expects_relay=expects_relay)
+
+    async def show_metrics(request: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await sockets.close()
+        await executor.drain(timeout_s=_DRAIN_S)
+
+    return Starlette(
+        routes=[
+            Route("/graphql", endpoint.handle, methods=_METHODS),
+            WebSocketRoute("/graphql", sockets.handle),
+            Route("/healthz", health.live),
+            Route("/readyz", health.ready),
+            Route("/metrics", show_metrics),
+        ],
+        middleware=[Middleware(Perimeter, metrics=metrics)],
+        exception_handlers={404: _not_found},
+        lifespan=lifespan,
+    )
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    body = error_answer(NotFound("There is nothing at this address; GraphQL is at /graphql."))
+    return Response(body, 404, media_type="application/json")

@@ -1,0 +1,134 @@
+"""How does a request become an answer?
+
+A prepared document is executed by graphql-core on the schema that Strawberry compiled. Reading is
+cancelled at its deadline; a mutation is not: it goes on, whoever still listens, and its outcome is
+found by its idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+from payengine.errors import PayengineError, QueryRefused
+
+from graphql import ExecutionResult, GraphQLSchema, OperationType, execute, subscribe
+from payengine_graphql.answers import plain_error, plain_result, shown_errors
+from payengine_graphql.context import RequestContext
+from payengine_graphql.documents import DocumentInvalid, Documents
+from payengine_graphql.refusals import DeadlineExceeded
+
+__all__ = ["Ask", "Executor"]
+
+_READ_DEADLINE_S = 10.0
+_MAX_COERCION_ERRORS = 10
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What a client sends, over HTTP as the body and over a socket as a payload."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # the protocol's own spelling
+    extensions: dict[str, Any] | None = None
+
+
+class Executor:
+    """Runs the requests of one process."""
+
+    def __init__(
+        self, schema: GraphQLSchema, *, is_development: bool, mutation_deadline_s: float
+    ) -> None:
+        self._schema = schema
+        self._documents = Documents(schema, is_development=is_development)
+        self._hide = not is_development
+        self._mutation_deadline_s = mutation_deadline_s
+        self._mutations: set[asyncio.Task[ExecutionResult]] = set()
+
+    async def drain(self, *, timeout_s: float) -> None:
+        """Wait for the mutations whose callers have gone."""
+        if self._mutations:
+            await asyncio.wait(self._mutations, timeout=timeout_s)
+
+    async def answer(self, ask: Ask, context: RequestContext) -> tuple[dict[str, Any], bool]:
+        """The answer to a query or a mutation, and whether anything was executed."""
+        try:
+            prepared = self._documents.prepare(ask.query)
+            operation = prepared.operation(ask.operationName, ask.variables or {})
+            if operation.operation is OperationType.SUBSCRIPTION:
+                raise QueryRefused("Subscriptions go over a WebSocket: graphql-transport-ws.")
+        except DocumentInvalid as invalid:
+            reference = context.request_id
+            return {"errors": shown_errors(invalid.errors, reference=reference)}, False
+        except PayengineError as error:
+            return {"errors": [plain_error(error)]}, False
+        work = self._execute(prepared.document, operation, ask, context)
+        try:
+            if operation.operation is OperationType.MUTATION:
+                result = await self._to_its_end(work)
+            else:
+                result = await asyncio.wait_for(work, _READ_DEADLINE_S)
+        except TimeoutError:
+            return {"errors": [plain_error(DeadlineExceeded())]}, False
+        answer = plain_result(result, reference=context.request_id)
+        return answer, result.data is not None or _has_path(result)
+
+    async def _execute(
+        self, document: Any, operation: Any, ask: Ask, context: RequestContext
+    ) -> ExecutionResult:
+        result = execute(
+            self._schema,
+            document,
+            context_value=context,
+            variable_values=ask.variables,
+            operation_name=operation.name.value if operation.name else None,
+            max_coercion_errors=_MAX_COERCION_ERRORS,
+            hide_suggestions=self._hide,
+        )
+        if isawaitable(result):
+            return await result
+        assert isinstance(result, ExecutionResult)
+        return result
+
+    async def _to_its_end(self, work: Any) -> ExecutionResult:
+        task: asyncio.Task[ExecutionResult] = asyncio.create_task(work)
+        self._mutations.add(task)
+        task.add_done_callback(self._mutations.discard)
+        return await asyncio.wait_for(asyncio.shield(task), self._mutation_deadline_s)
+
+    async def stream(
+        self, ask: Ask, context: RequestContext
+    ) -> AsyncIterator[ExecutionResult] | list[dict[str, Any]]:
+        """The results of a subscription as they come, or the errors that forbid it."""
+        try:
+            prepared = self._documents.prepare(ask.query)
+            operation = prepared.operation(ask.operationName, ask.variables or {})
+            if operation.operation is not OperationType.SUBSCRIPTION:
+                raise QueryRefused("A socket takes subscriptions only: send this by HTTP POST.")
+        except DocumentInvalid as invalid:
+            return shown_errors(invalid.errors, reference=context.request_id)
+        except PayengineError as error:
+            return [plain_error(error)]
+        found = subscribe(
+            self._schema,
+            prepared.document,
+            context_value=context,
+            variable_values=ask.variables,
+            operation_name=operation.name.value if operation.name else None,
+            max_coercion_errors=_MAX_COERCION_ERRORS,
+            hide_suggestions=self._hide,
+        )
+        results: Any = await found if isawaitable(found) else found
+        if isinstance(results, ExecutionResult):
+            errors = results.errors or []
+            return shown_errors(errors, reference=context.request_id, code="INPUT_INVALID")
+        stream: AsyncIterator[ExecutionResult] = results
+        return stream
+
+
+def _has_path(result: ExecutionResult) -> bool:
+    """An error with a path was met while executing; one without kept it from beginning."""
+    return any(error.path for error in result.errors or ())

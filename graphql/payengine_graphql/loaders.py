@@ -1,0 +1,91 @@
+"""How does a page of payments read its customers in one statement?
+
+One set of loaders per request: what a page's objects ask for one by one is gathered and read at
+once, by the ids of the asking tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+from payengine.context import TenantContext
+from payengine.customers import Customer, SavedMethod
+from payengine.engine import Engine
+from payengine.payments.models import Attempt, Evidence, Operation, Payment
+from strawberry.dataloader import DataLoader
+
+__all__ = ["Loaders"]
+
+_BATCH = 200
+
+T = TypeVar("T")
+
+
+class Loaders:
+    """Made when first used, so that a request pays for none that it does not need."""
+
+    def __init__(self, engine: Engine, tenant: TenantContext) -> None:
+        self._engine = engine
+        self._tenant = tenant
+
+    @cached_property
+    def payments(self) -> DataLoader[str, Payment | None]:
+        """Payments by id."""
+        return _one(lambda ids: self._engine.payments.get_many(self._tenant, ids))
+
+    @cached_property
+    def attempts(self) -> DataLoader[str, list[Attempt]]:
+        """A payment's attempts."""
+        return _many(lambda ids: self._engine.payments.attempts_of(self._tenant, ids))
+
+    @cached_property
+    def operations(self) -> DataLoader[str, list[Operation]]:
+        """A payment's operations."""
+        return _many(lambda ids: self._engine.payments.operations_of(self._tenant, ids))
+
+    @cached_property
+    def operations_by_id(self) -> DataLoader[str, Operation | None]:
+        """Operations by id."""
+        return _one(lambda ids: self._engine.payments.operations_by_id(self._tenant, ids))
+
+    @cached_property
+    def evidence(self) -> DataLoader[str, list[Evidence]]:
+        """An operation's evidence."""
+        return _many(lambda ids: self._engine.payments.evidence_of(self._tenant, ids))
+
+    @cached_property
+    def customers(self) -> DataLoader[str, Customer | None]:
+        """Customers by id."""
+        return _one(lambda ids: self._engine.customers.get_many(self._tenant, ids))
+
+    @cached_property
+    def methods(self) -> DataLoader[str, list[SavedMethod]]:
+        """A customer's saved payment methods."""
+        return _many(lambda ids: self._engine.customers.methods_of(self._tenant, ids))
+
+    @cached_property
+    def methods_by_id(self) -> DataLoader[str, SavedMethod | None]:
+        """Saved payment methods by id."""
+        return _one(lambda ids: self._engine.customers.methods_by_id(self._tenant, ids))
+
+
+def _one(
+    read: Callable[[list[str]], Awaitable[Mapping[str, T]]],
+) -> DataLoader[str, T | None]:
+    async def load(ids: list[str]) -> Sequence[T | BaseException | None]:
+        found = await read(ids)
+        return [found.get(each) for each in ids]
+
+    return DataLoader(load, max_batch_size=_BATCH)
+
+
+def _many(
+    read: Callable[[list[str]], Awaitable[Mapping[str, list[T]]]],
+) -> DataLoader[str, list[T]]:
+    async def load(ids: list[str]) -> Sequence[list[T] | BaseException]:
+        found = await read(ids)
+        return [found.get(each, []) for each in ids]
+
+    return DataLoader(load, max_batch_size=_BATCH)

@@ -1,0 +1,1 @@
+"""Which objects does the API show?"""

@@ -1,0 +1,45 @@
+"""What does the sandbox plugin bring? A gateway, the command `sandbox` and the challenge pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from payengine.plugin import Gateway, hookimpl
+
+if TYPE_CHECKING:
+    from payengine.testing import GatewayCase
+
+__all__ = ["commands", "conformance", "gateways", "web"]
+
+
+@hookimpl
+def gateways() -> Sequence[Gateway]:
+    """The sandbox gateway."""
+    from payengine_sandbox.gateway import SandboxGateway
+
+    return [SandboxGateway()]
+
+
+@hookimpl
+def commands() -> Sequence[Any]:
+    """`payengine sandbox`: the provider as a server of its own."""
+    from payengine_sandbox.cli import app
+
+    return [app]
+
+
+@hookimpl
+def web() -> Sequence[Any]:
+    """The challenge pages of the sandbox that runs in this process."""
+    from payengine_sandbox.challenge import challenge_routes
+    from payengine_sandbox.local import provider_at, store_path
+
+    return challenge_routes(lambda: provider_at(store_path()), base_path="/plugins/sandbox")
+
+
+def conformance() -> GatewayCase:
+    """What the contract tests need to know about this gateway."""
+    from payengine_sandbox.samples import sandbox_case
+
+    return sandbox_case()

@@ -1,0 +1,43 @@
+"""What does a worked example look like, and what does it say when it cannot run?"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
+from payengine.context import TenantContext
+from payengine.storage import Database
+
+__all__ = ["Case", "World", "not_built", "require_keys", "unknown_shape"]
+
+
+class World(NamedTuple):
+    """A real database and a tenant that nobody used before."""
+
+    database: Database
+    context: TenantContext
+
+
+class Case(NamedTuple):
+    """One example: its name and the production code that it is put to."""
+
+    id: str
+    run: Callable[[World], Awaitable[None]]
+
+
+def not_built(reason: str) -> NoReturn:
+    """Skip aloud: the examples are ahead of the code."""
+    pytest.skip(reason)
+
+
+def unknown_shape(what: str) -> NoReturn:
+    """Fail: an example that nothing reads is no proof of anything."""
+    pytest.fail(f"unknown shape: {what}", pytrace=False)
+
+
+def require_keys(given: dict[str, Any], known: set[str], *, of: str) -> None:
+    """Fail on keys that the runner would pass over in silence."""
+    surplus = sorted(set(given) - known)
+    if surplus:
+        unknown_shape(f"{of} has {surplus}")

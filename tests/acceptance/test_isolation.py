@@ -1,0 +1,266 @@
+"""One tenant's rows are out of reach of every other: every table, every operation, every layer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+from payengine.context import TenantContext
+from payengine.storage import Database
+
+from tests.acceptance.worlds import as_role, leaks, read_tables, seed, work_as_owner
+from tests.conftest import Servers
+
+_POLICY = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
+#: What the worker may read of all tenants, written down once more: the grants must say the same.
+_WORKER_READS = {
+    "event": {"tenant_id", "id", "seq", "position"},
+    "event_stream": {"tenant_id", "position"},
+    "installation": {"id", "fingerprint", "epoch", "master_key_check"},
+    "ledger_tail": {"tenant_id", "transaction_id"},
+    "operation": {"tenant_id", "id", "due_at"},
+    "payment": {"tenant_id", "id", "status", "hold_expires_at"},
+    "tenant": {"id", "mode"},
+}
+_DOOR_READS = {"directory": {"kind", "lookup_hash", "tenant_id", "subject_id"}}
+
+_PLANTED = (
+    "CREATE TABLE planted (tenant_id uuid NOT NULL, id text NOT NULL, customer_id text,"
+    " PRIMARY KEY (tenant_id, id)); GRANT SELECT, INSERT, UPDATE, DELETE ON planted TO"
+    " payengine_app; ALTER TABLE planted ENABLE ROW LEVEL SECURITY;"
+    " ALTER TABLE planted FORCE ROW LEVEL SECURITY;"
+    f" CREATE POLICY tenant_isolation ON planted USING (tenant_id = {_POLICY})"
+    f" WITH CHECK (tenant_id = {_POLICY});"
+)
+
+
+@pytest.fixture
+async def owner(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+    """The owner, in a transaction that is rolled back."""
+    async with work_as_owner(servers.owner_url) as connection:
+        yield connection
+
+
+async def find_leaks(connection: asyncpg.Connection) -> list[str]:
+    """Seed two worlds and let each try everything on the other."""
+    tables = await read_tables(connection)
+    one, two = await seed(connection, tables), await seed(connection, tables)
+    return [
+        *await leaks(connection, tables, mine=one, theirs=two),
+        *await leaks(connection, tables, mine=two, theirs=one),
+    ]
+
+
+async def test_no_table_lets_a_tenant_reach_anothers_rows(owner: asyncpg.Connection) -> None:
+    tables = {table.name for table in await read_tables(owner)}
+    assert {"payment", "operation", "event", "ledger_transfer", "api_key", "tenant"} <= tables
+    assert await find_leaks(owner) == []
+
+
+async def test_a_new_table_is_covered_by_itself(owner: asyncpg.Connection) -> None:
+    await owner.execute(_PLANTED)
+    assert "planted" in {table.name for table in await read_tables(owner)}
+    assert await find_leaks(owner) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    {
+        "ALTER TABLE planted DISABLE ROW LEVEL SECURITY": "planted: select of all in my scope",
+        "ALTER TABLE payment DISABLE ROW LEVEL SECURITY": "payment: update of theirs in my scope",
+        "ALTER POLICY tenant_isolation ON planted USING (true)": "planted: delete of theirs",
+        "ALTER POLICY tenant_isolation ON planted WITH CHECK (true)": "planted: insert for them",
+        "CREATE POLICY planted ON planted FOR SELECT USING (true)": "planted: select of theirs",
+        f"ALTER POLICY tenant_isolation ON planted USING (coalesce(tenant_id = {_POLICY}, true))": (
+            "planted: select of all without a tenant"
+        ),
+        "ALTER TABLE customer ADD CONSTRAINT one UNIQUE (id); ALTER TABLE planted ADD FOREIGN KEY"
+        " (customer_id) REFERENCES customer (id)": "planted: the reference (customer_id) to their",
+        "ALTER TABLE payment DROP CONSTRAINT payment_tenant_id_customer_id_fkey; ALTER TABLE"
+        " customer ADD CONSTRAINT one UNIQUE (id); ALTER TABLE payment ADD FOREIGN KEY"
+        " (customer_id) REFERENCES customer (id)": "payment: the reference (customer_id) to their",
+    }.items(),
+)
+async def test_a_hole_is_found(owner: asyncpg.Connection, fault: str, found: str) -> None:
+    await owner.execute(_PLANTED)
+    await owner.execute(fault)
+    faults = await find_leaks(owner)
+    assert any(found in each for each in faults), faults
+
+
+async def test_a_table_without_a_policy_is_found(owner: asyncpg.Connection) -> None:
+    await owner.execute(
+        "CREATE TABLE bare (tenant_id uuid NOT NULL, id text NOT NULL,"
+        " PRIMARY KEY (tenant_id, id));"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON bare TO payengine_app"
+    )
+    faults = await find_leaks(owner)
+    for operation in ("select of all", "update of theirs", "delete of theirs", "insert for them"):
+        assert any(fault.startswith(f"bare: {operation}") for fault in faults), faults
+    assert all(fault.startswith("bare: ") for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("role", "readable"), [("payengine_worker", _WORKER_READS), ("payengine_door", _DOOR_READS)]
+)
+async def test_worker_and_door_read_their_columns_only(
+    owner: asyncpg.Connection, role: str, readable: dict[str, set[str]]
+) -> None:
+    columns = await owner.fetch(
+        "SELECT relname AS table, attname AS name FROM pg_class JOIN pg_attribute"
+        " ON attrelid = pg_class.oid WHERE relnamespace = 'public'::regnamespace"
+        " AND relkind IN ('r', 'p', 'v', 'm') AND attnum > 0 AND NOT attisdropped"
+    )
+    seen: dict[str, set[str]] = {}
+    async with as_role(owner, role, None):
+        for column in columns:
+            try:
+                async with owner.transaction():
+                    await owner.fetch(f"SELECT {column['name']} FROM {column['table']} LIMIT 1")
+            except asyncpg.InsufficientPrivilegeError:
+                continue
+            seen.setdefault(column["table"], set()).add(column["name"])
+    assert seen == readable
+
+
+@pytest.mark.parametrize("role", ["payengine_worker", "payengine_door"])
+async def test_worker_and_door_write_nothing_but_positions(
+    owner: asyncpg.Connection, role: str
+) -> None:
+    tables = await read_tables(owner)
+    written = set()
+    async with as_role(owner, role, None):
+        for table in tables:
+            for column in table.types:
+                try:
+                    async with owner.transaction():
+                        await owner.execute(
+                            f"UPDATE {table.name} SET {column} = DEFAULT WHERE false"
+                        )
+                except asyncpg.InsufficientPrivilegeError:
+                    continue
+                except asyncpg.PostgresError:
+                    pass
+                written.add((table.name, column))
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with owner.transaction():
+                    await owner.execute(f"DELETE FROM {table.name} WHERE false")
+    positions = {("event", "position"), ("event_stream", "tenant_id"), ("event_stream", "position")}
+    assert written == (positions if role == "payengine_worker" else set())
+
+
+async def test_sessions_have_the_roles_that_they_claim(
+    database: Database, tenant: TenantContext
+) -> None:
+    async with database.tenant(tenant.tenant_id) as session:
+        assert await session.fetchval("SELECT current_user") == "payengine_app"
+        assert await session.fetchval("SELECT current_setting('app.tenant_id')") == str(
+            tenant.tenant_id
+        )
+    async with database.worker() as session:
+        assert await session.fetchval("SELECT current_user") == "payengine_worker"
+    async with database.door() as session:
+        assert await session.fetchval("SELECT current_user") == "payengine_door"
+
+
+async def test_the_tenant_is_gone_with_its_transaction(
+    servers: Servers, tenant: TenantContext
+) -> None:
+    database = await Database.open(servers.login_url, pool_size=1)
+    try:
+        async with database.tenant(tenant.tenant_id) as session:
+            assert await session.fetchval("SELECT count(*) FROM tenant") == 1
+        async with database._app.acquire() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM tenant") == 0
+            assert await connection.fetchval("SELECT current_setting('app.tenant_id')") == ""
+    finally:
+        await database.close()
+
+
+async def test_nothing_of_a_transaction_that_was_left_open_reaches_the_next(
+    servers: Servers, tenant: TenantContext, other_tenant: TenantContext
+) -> None:
+    database = await Database.open(servers.login_url, pool_size=1)
+    try:
+        async with database._app.acquire() as connection:
+            await connection.execute(f"BEGIN; SET LOCAL app.tenant_id = '{tenant.tenant_id}'")
+            await connection.execute(
+                "INSERT INTO idempotency_key VALUES ($1, 'left', 'x', 'x', 'x', $2)",
+                tenant.tenant_id,
+                datetime.now(UTC),
+            )
+        async with database._app.acquire() as connection:
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT count(*) FROM tenant") == 0
+        async with database.tenant(other_tenant.tenant_id) as session:
+            assert await session.fetch("SELECT FROM tenant WHERE id = $1", tenant.tenant_id) == []
+        async with database.tenant(tenant.tenant_id) as session:
+            assert await session.fetch("SELECT FROM idempotency_key") == []
+    finally:
+        await database.close()
+
+
+async def _plant_rows(database: Database, tenants: list[uuid.UUID]) -> None:
+    async def plant(tenant_id: uuid.UUID) -> None:
+        async with database.tenant(tenant_id) as session:
+            await session.execute(
+                "INSERT INTO idempotency_key VALUES ($1, 'storm', 'x', 'x', 'x', $2)",
+                tenant_id,
+                datetime.now(UTC),
+            )
+
+    await asyncio.gather(*(plant(tenant_id) for tenant_id in tenants))
+
+
+async def test_a_storm_of_cancelled_requests_shows_no_foreign_row(servers: Servers) -> None:
+    seeded = random.Random(17)
+    database = await Database.open(servers.login_url, pool_size=8)
+    tenants = [uuid.uuid4() for _ in range(200)]
+    foreign: list[asyncpg.Record] = []
+    finished = cancelled = 0
+
+    async def request(tenant_id: uuid.UUID) -> None:
+        async with database.tenant(tenant_id) as session:
+            for _ in range(3):
+                rows = await session.fetch("SELECT tenant_id FROM idempotency_key")
+                foreign.extend(row for row in rows if row["tenant_id"] != tenant_id)
+                assert len(rows) == 1
+                await session.execute("SELECT pg_sleep($1)", seeded.random() * 0.004)
+
+    async def cancel_sometime(tenant_id: uuid.UUID) -> None:
+        nonlocal finished, cancelled
+        task = asyncio.create_task(request(tenant_id))
+        done, _ = await asyncio.wait([task], timeout=seeded.random() * 0.06)
+        if not done:
+            task.cancel()
+        try:
+            await task
+            finished += 1
+        except asyncio.CancelledError:
+            cancelled += 1
+
+    try:
+        await _plant_rows(database, tenants)
+        for start in range(0, 1000, 20):
+            chosen = [tenants[at % len(tenants)] for at in range(start, start + 20)]
+            await asyncio.gather(*map(cancel_sometime, chosen))
+        assert foreign == []
+        assert finished + cancelled == 1000
+        assert min(finished, cancelled) > 100, (finished, cancelled)
+        # The pool is whole: as many at once as it has, for every tenant, in good time.
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(request(tenant_id) for tenant_id in tenants))
+        assert foreign == []
+        assert database._app.get_size() <= 8
+        connections = [await database._app.acquire() for _ in range(8)]
+        for connection in connections:
+            assert not connection.is_in_transaction()
+            assert await connection.fetch("SELECT FROM idempotency_key") == []
+            await database._app.release(connection)
+    finally:
+        await database.close()

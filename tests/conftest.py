@@ -1,0 +1,70 @@
+"""What every test may use: real servers, a migrated database and tenants of its own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from payengine.context import SCOPES, TenantContext
+from payengine.ids import new_tenant_id
+from payengine.storage import Database, migrate
+
+from tests.servers import test_home
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the session's servers are."""
+
+    home: Path
+    owner_url: str
+    login_url: str
+    redis_url: str | None
+
+
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[Servers]:
+    """PostgreSQL and Valkey for the whole session, migrated."""
+    async with test_home() as running:
+        await migrate(owner_url=running.owner_url, login_url=running.login_url)
+        os.environ["PAYENGINE_HOME"] = str(running.home)
+        yield Servers(running.home, running.owner_url, running.login_url, running.redis_url)
+
+
+@pytest.fixture(scope="session")
+async def database(servers: Servers) -> AsyncIterator[Database]:
+    """The engine's database."""
+    opened = await Database.open(servers.login_url)
+    yield opened
+    await opened.close()
+
+
+async def make_tenant(database: Database, *, mode: str = "test") -> TenantContext:
+    """A tenant with no plugin settings and an actor that has every scope."""
+    tenant_id: uuid.UUID = new_tenant_id()
+    async with database.tenant(tenant_id) as session:
+        await session.execute(
+            "INSERT INTO tenant (id, name, mode, organisation, created_at)"
+            " VALUES ($1, 'a test', $2, 'a test', $3)",
+            tenant_id,
+            mode,
+            datetime.now(UTC),
+        )
+    return TenantContext(tenant_id, "test", "test", frozenset(SCOPES))
+
+
+@pytest.fixture
+async def tenant(database: Database) -> TenantContext:
+    """A fresh tenant for one test."""
+    return await make_tenant(database)
+
+
+@pytest.fixture
+async def other_tenant(database: Database) -> TenantContext:
+    """Another tenant, whose rows must stay out of sight."""
+    return await make_tenant(database)
