@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from payengine.context import SCOPES, TenantContext
+from payengine.context import SCOPES, Mode, TenantContext
 from payengine.ids import new_tenant_id
 from payengine.storage import Database, migrate
 
@@ -44,7 +44,7 @@ async def database(servers: Servers) -> AsyncIterator[Database]:
     await opened.close()
 
 
-async def make_tenant(database: Database, *, mode: str = "test") -> TenantContext:
+async def make_tenant(database: Database, *, mode: Mode = "test") -> TenantContext:
     """A tenant with no plugin settings and an actor that has every scope."""
     tenant_id: uuid.UUID = new_tenant_id()
     async with database.tenant(tenant_id) as session:
@@ -55,7 +55,7 @@ async def make_tenant(database: Database, *, mode: str = "test") -> TenantContex
             mode,
             datetime.now(UTC),
         )
-    return TenantContext(tenant_id, "test", "test", frozenset(SCOPES))
+    return TenantContext(tenant_id, mode, "test", frozenset(SCOPES))
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import structlog
 from payengine.errors import PayengineError
+from payengine.screen import redact
 
 from graphql import ExecutionResult, GraphQLError
-from payengine_graphql.guarded import internal_message
+from payengine_graphql.guarded import internal_message, trace_of
 
 __all__ = ["encode", "error_answer", "plain_error", "plain_result", "shown_errors"]
 
@@ -66,15 +67,16 @@ def _shown(error: GraphQLError, *, reference: str, code: str) -> dict[str, Any]:
     cause = _cause(error)
     if isinstance(cause, PayengineError):
         entry = plain_error(cause)
-    elif cause is None:
-        entry = {"message": error.message, "extensions": {"code": code}}
+    elif cause is None or not error.path:
+        # Without a path nothing was executed: the document or its variables are at fault.
+        entry = {"message": redact(error.message), "extensions": {"code": code}}
     else:
         _log.error(
             "request_failed",
             reference=reference,
-            path=".".join(str(part) for part in error.path or ()),
+            path=".".join(str(part) for part in error.path),
             failure=type(cause).__name__,
-            exc_info=cause,
+            trace=trace_of(cause),
         )
         entry = {"message": internal_message(reference), "extensions": {"code": "INTERNAL"}}
     if error.path:

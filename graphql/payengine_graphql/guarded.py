@@ -7,7 +7,9 @@ that finds it in the log. Card numbers are looked for in every text of the input
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -17,9 +19,11 @@ from payengine.screen import contains_card_number, screen_mapping
 from payengine_graphql.context import Wire
 from payengine_graphql.types.problems import Problem, problem
 
-__all__ = ["guarded", "internal_message", "screen"]
+__all__ = ["guarded", "internal_message", "screen", "trace_of"]
 
 T = TypeVar("T")
+
+_FRAMES = 12
 
 _log = structlog.get_logger(__name__)
 
@@ -27,6 +31,12 @@ _log = structlog.get_logger(__name__)
 def internal_message(reference: str) -> str:
     """The words for a failure that nobody foresaw."""
     return f"Something went wrong here; the reference {reference} finds it in the log."
+
+
+def trace_of(failure: BaseException) -> list[str]:
+    """Where it was raised, innermost last: no values, for those may be secret or personal."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    return [f"{Path(at.filename).name}:{at.lineno} {at.name}" for at in frames[-_FRAMES:]]
 
 
 def screen(given: object, path: tuple[str, ...] = ()) -> None:
@@ -69,7 +79,7 @@ async def guarded(
             mutation=mutation,
             reference=context.request_id,
             failure=type(failure).__name__,
-            exc_info=failure,
+            trace=trace_of(failure),
         )
         context.services.count(mutation, "INTERNAL")
         message = internal_message(context.request_id)

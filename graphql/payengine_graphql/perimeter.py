@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payengine_graphql.answers import encode
-from payengine_graphql.guarded import internal_message
+from payengine_graphql.guarded import internal_message, trace_of
 from payengine_graphql.metrics import Metrics
 from payengine_graphql.page import PAGE_POLICY
 
@@ -76,7 +76,7 @@ class Perimeter:
                 "request_failed",
                 reference=reference,
                 failure=type(failure).__name__,
-                exc_info=failure,
+                trace=trace_of(failure),
             )
             if status:
                 raise  # the answer has begun: only closing the connection tells the client

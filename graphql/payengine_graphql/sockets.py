@@ -26,6 +26,7 @@ from payengine_graphql.answers import plain_error, plain_result, shown_errors
 from payengine_graphql.context import RequestContext, Services
 from payengine_graphql.endpoint import authenticated, bearer_of
 from payengine_graphql.execution import Ask, Executor
+from payengine_graphql.guarded import trace_of
 from payengine_graphql.metrics import Metrics
 
 __all__ = ["SUBPROTOCOL", "Sockets"]
@@ -195,7 +196,7 @@ class _Socket:
                 "socket_failed",
                 reference=self._reference,
                 failure=type(failure).__name__,
-                exc_info=failure,
+                trace=trace_of(failure),
             )
             self.stop(1011, "Internal error")
 

@@ -83,7 +83,9 @@ async def test_a_new_table_is_covered_by_itself(owner: asyncpg.Connection) -> No
         " (customer_id) REFERENCES customer (id)": "planted: the reference (customer_id) to their",
         "ALTER TABLE payment DROP CONSTRAINT payment_tenant_id_customer_id_fkey; ALTER TABLE"
         " customer ADD CONSTRAINT one UNIQUE (id); ALTER TABLE payment ADD FOREIGN KEY"
-        " (customer_id) REFERENCES customer (id)": "payment: the reference (customer_id) to their",
+        " (customer_id) REFERENCES customer (id) NOT VALID": (
+            "payment: the reference (customer_id) to their"
+        ),
     }.items(),
 )
 async def test_a_hole_is_found(owner: asyncpg.Connection, fault: str, found: str) -> None:

@@ -237,11 +237,11 @@ async def test_reads_show_no_other_tenants_rows(
     beside = await read_all(engine, other_tenant)
     for kind in ("payments", "customers", "events", "keys"):
         assert set(beside[kind]).isdisjoint(alone[kind]), kind
-    for kind, reading in reads_by_id(engine, tenant, theirs).items():
-        found = await reading
+    for kind, read in reads_by_id(engine, tenant, theirs).items():
+        found = await read
         assert not (any(found.values()) if isinstance(found, dict) else found), kind
-    for kind, reading in reads_by_id(engine, tenant, mine).items():
-        assert await reading or kind == "evidence", kind
+    for kind, read in reads_by_id(engine, tenant, mine).items():
+        assert await read or kind == "evidence", kind
 
 
 async def test_writes_answer_as_if_the_others_did_not_exist(

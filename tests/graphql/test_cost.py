@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-from graphql import OperationDefinitionNode, parse
 from payengine.errors import QueryRefused
 from payengine_graphql.cost import MAX_COST, cost_with, prices_of
 from payengine_graphql.schema import core_schema
 
+from graphql import OperationDefinitionNode, parse
 from tests.graphql.hostile import doubling
 
 

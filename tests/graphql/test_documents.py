@@ -34,7 +34,10 @@ def test_the_bytes_of_kept_documents_are_bounded() -> None:
 
 def test_what_is_refused_is_not_kept() -> None:
     kept = Documents(core_schema(), is_development=True)
-    for text in ("{ nothing }", "{ payments(first: 100) { nodes { attempts { operations { id }}}}}"):
+    for text in (
+        "{ nothing }",
+        "{ payments(first: 100) { nodes { attempts { operations { id }}}}}",
+    ):
         with pytest.raises((DocumentInvalid, QueryRefused)):
             kept.prepare(text)
     assert not kept._kept

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from graphql import GraphQLScalarType
 from payengine.errors import AmountTooLarge, InputInvalid
 from payengine_graphql.schema import core_schema
+
+from graphql import GraphQLScalarType
 
 
 def _scalar(name: str) -> GraphQLScalarType:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from payengine_graphql.schema import core_schema, sdl
+
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -14,7 +16,6 @@ from graphql import (
     GraphQLScalarType,
     get_named_type,
 )
-from payengine_graphql.schema import core_schema, sdl
 
 _COMMITTED = Path(__file__).parents[2] / "graphql" / "schema.graphql"
 

@@ -22,7 +22,6 @@ from payengine.ledger.strict import post_strict
 from payengine.ledger.transfers import Entry, HoldLine, Posting, Transfer
 
 __all__ = [
-    "INSERT_TRANSFERS_FROM",
     "AccountBalance",
     "Entry",
     "HoldLine",
@@ -45,4 +44,3 @@ __all__ = [
 ]
 
 #: The name under which a constant statement is composed of it.
-INSERT_TRANSFERS_FROM = insert_transfers_from

@@ -18,6 +18,7 @@ from payengine.ledger.templates import (
     incremented,
     processor_fee,
     refund_failed,
+    refund_reopened,
     refund_succeeded,
     voided,
 )
@@ -49,6 +50,8 @@ def postings_of(
     elif operation.kind == "void" and holds:
         yield _release(payment, operation, holds)
     elif operation.kind == "refund":
+        if operation.anomaly == "late_success":
+            yield refund_reopened(**_terms(operation))
         yield refund_succeeded(**_terms(operation))
     if operation.fee_minor > 0:
         yield processor_fee(**_terms(operation, amount_minor=operation.fee_minor))

@@ -23,6 +23,7 @@ _STATUS: dict[str, OperationStatus] = {
     "declined": "declined",
     "requires_action": "requires_action",
     "pending": "pending",
+    "not_processed": "not_sent",
 }
 
 
@@ -59,7 +60,10 @@ def finding_of(answer: Answer, operation: Operation, *, source: Source) -> Findi
         )
     asked = (operation.amount_minor, operation.currency)
     said = answer.outcome.amount
-    if said is not None and (said.minor, said.currency) != asked:
+    taken = answer.outcome.status == "succeeded" and operation.kind == "authorize"
+    if (said is not None and (said.minor, said.currency) != asked) or (
+        taken and answer.outcome.captured != operation.capture
+    ):
         return Finding(
             status="unknown",
             source=source,

@@ -20,6 +20,7 @@ from payengine.payments.findings import Finding
 from payengine.payments.models import Operation, Payment
 from payengine.payments.requests import lookup_request, stored_request
 from payengine.payments.settle import Change, settle
+from payengine.plugin import Amount
 from payengine.registry import Answer, Registry
 from payengine.storage import Database, Session
 
@@ -70,6 +71,7 @@ class Recorder:
             "lookup",
             lookup_request(operation),
             deadline_ms=deadline_ms,
+            asked=Amount(operation.amount_minor, operation.currency),
         )
 
     async def record_first(

@@ -16,7 +16,7 @@ import msgspec
 
 from payengine.errors import IdempotencyConflict, NotFound, OperationInFlight
 from payengine.events.models import NewEvent
-from payengine.ledger import INSERT_TRANSFERS_FROM, transfer_arrays
+from payengine.ledger import insert_transfers_from, ledger_error, transfer_arrays
 from payengine.payments.models import Attempt, Evidence, Operation, Payment, PaymentStatus
 from payengine.payments.settle import Change
 from payengine.storage import Session
@@ -106,8 +106,9 @@ _RESERVE = f"""
         refund_reserved_minor = refund_reserved_minor + $5::bigint,
         version = version + 1, updated_at = $6
     WHERE tenant_id = $1 AND id = $2 AND status = ANY ($7::text[])
-      AND ($3::bigint + $4::bigint = 0 OR $3::bigint + $4::bigint <= authorized_minor - captured_minor - voided_minor
-                                     - capture_reserved_minor - void_reserved_minor)
+      AND ($3::bigint + $4::bigint = 0
+           OR $3::bigint + $4::bigint <= authorized_minor - captured_minor - voided_minor
+                                         - capture_reserved_minor - void_reserved_minor)
       AND ($5::bigint = 0 OR $5::bigint <= captured_minor - refunded_minor - charged_back_minor
                            - refund_reserved_minor)
     RETURNING {PAYMENT.listed}
@@ -177,7 +178,7 @@ _CHANGE = f"""
                paid.customer_id
         FROM paid, jsonb_array_elements(${_E}::jsonb) e
     )
-    {INSERT_TRANSFERS_FROM(source="paid", first=_L)}
+    {insert_transfers_from(source="paid", first=_L)}
     SELECT count(*) FROM paid
 """
 
@@ -355,18 +356,26 @@ def _pick(record: msgspec.Struct, names: Sequence[str]) -> list[Any]:
 
 
 async def write_change(session: Session, tenant_id: uuid.UUID, change: Change) -> bool:
-    """Write a finding's change; False, and nothing written, where a row has moved on."""
-    written = await session.fetchval(
-        _CHANGE,
-        tenant_id,
-        change.operation.id,
-        change.operation_before.version,
-        change.payment_before.version,
-        *_pick(change.operation, _OPERATION_MOVES),
-        *_pick(change.payment, _PAYMENT_MOVES),
-        [(event.id, event.type, event.data) for event in change.events],
-        *transfer_arrays(change.postings, at=change.payment.updated_at),
-    )
+    """Write a finding's change; False, and nothing written, where a row has moved on.
+
+    Raises the ledger's typed errors, after which the transaction must be left.
+    """
+    try:
+        written = await session.fetchval(
+            _CHANGE,
+            tenant_id,
+            change.operation.id,
+            change.operation_before.version,
+            change.payment_before.version,
+            *_pick(change.operation, _OPERATION_MOVES),
+            *_pick(change.payment, _PAYMENT_MOVES),
+            [(event.id, event.type, event.data) for event in change.events],
+            *transfer_arrays(change.postings, at=change.payment.updated_at),
+        )
+    except asyncpg.IntegrityConstraintViolationError as violation:
+        if str(violation.as_dict().get("constraint_name", "")).startswith("ledger_"):
+            raise ledger_error(violation) from None
+        raise
     if not written:
         return False
     if change.canceled is not None:

@@ -209,8 +209,10 @@ class Engine:
             made = replace(made, moved_us=self._clock())
         if command.kind == "capture" and command.final:
             made = replace(made, released=_open(root) - made.amount_minor)
-        self.store.rewrite(_applied(root, made, 1))
-        return self._delayed(made, script, settings, late=late)
+        made = self._delayed(made, script, settings, late=late)
+        waits = made.status == "pending"
+        self.store.rewrite(_reserved(root, made, 1) if waits else _applied(root, made))
+        return made
 
     def _root(self, account: str, reference: str) -> Operation | None:
         """The authorization behind a reference, which may also name a later step of it."""
@@ -230,15 +232,14 @@ class Engine:
 
     def _finish(self, waiting: Operation, status: Status, raw_code: str | None) -> Operation:
         """End a wait, inside a transaction: money moves now, or a reservation is taken back."""
-        moves = waiting.kind in ("capture", "refund") or waiting.capture
-        if status == "succeeded":
-            moment = (waiting.due_us or self._clock()) if moves else None
-            done = replace(_ended(waiting, status, None), moved_us=moment)
-        else:
-            done = _ended(waiting, status, raw_code)
-            parent = self.store.find(waiting.parent) if waiting.parent else None
-            if parent is not None:
-                pass
+        succeeded = status == "succeeded"
+        done = _ended(waiting, status, None if succeeded else raw_code)
+        if succeeded and (waiting.kind in ("capture", "refund") or waiting.capture):
+            done = replace(done, moved_us=waiting.due_us or self._clock())
+        root = self.store.find(waiting.parent) if waiting.parent else None
+        if root is not None:
+            free = _reserved(root[0], waiting, -1)
+            self.store.rewrite(_applied(free, waiting) if succeeded else free)
         self.store.rewrite(done)
         if self.hear:
             self.hear(done)
@@ -294,17 +295,27 @@ def _refusal(root: Operation, command: Command, now: int) -> str | None:
     return None
 
 
-def _applied(root: Operation, step: Operation, sign: int) -> Operation:
-    """The authorization's sums after a step, or with sign -1 after taking it back."""
-    amount = step.amount_minor * sign
+def _applied(root: Operation, step: Operation) -> Operation:
+    """The authorization's sums after a step that has succeeded."""
     if step.kind == "capture":
-        released = root.released + step.released * sign
-        return replace(root, taken=root.taken + amount, released=released)
+        released = root.released + step.released
+        return replace(root, taken=root.taken + step.amount_minor, released=released)
+    if step.kind == "refund":
+        return replace(root, returned=root.returned + step.amount_minor)
+    if step.kind == "void":
+        return replace(root, released=root.released + step.amount_minor)
+    return replace(root, held=root.held + step.amount_minor)
+
+
+def _reserved(root: Operation, step: Operation, sign: int) -> Operation:
+    """The sums while a step waits: what it will use up is not free for others, and what it will
+    bring is not there yet. With sign -1, the reservation is taken back."""
+    amount = step.amount_minor * sign
     if step.kind == "refund":
         return replace(root, returned=root.returned + amount)
-    if step.kind == "void":
-        return replace(root, released=root.released + amount)
-    return replace(root, held=root.held + amount)
+    if step.kind in ("capture", "void"):
+        return replace(root, released=root.released + amount + step.released * sign)
+    return root
 
 
 def _ended(waiting: Operation, status: Status, raw_code: str | None) -> Operation:

@@ -165,10 +165,12 @@ async def test_the_same_seed_meets_the_same_faults(tmp_path: Path, server: Sandb
         await gateway.aclose()
         return list(fates)
 
-    here = await play(SandboxGateway(path=tmp_path / "one.sqlite3"), 7)
-    again = await play(SandboxGateway(path=tmp_path / "two.sqlite3"), 7)
-    there = await play(SandboxGateway(url=server.url), 7)
-    other = await play(SandboxGateway(path=tmp_path / "three.sqlite3"), 8)
+    here, again, other, there = await asyncio.gather(
+        play(SandboxGateway(path=tmp_path / "one.sqlite3"), 7),
+        play(SandboxGateway(path=tmp_path / "two.sqlite3"), 7),
+        play(SandboxGateway(path=tmp_path / "three.sqlite3"), 8),
+        play(SandboxGateway(url=server.url), 7),
+    )
     assert here == again == there
     assert other != here
     assert set(here) == {"error", "silence", "pending", "succeeded"}

@@ -43,6 +43,7 @@ def command(place: int, step: Step) -> Command:
     kind, back, amount, parent, flag, token, _ = step
     if place < 3:
         kind, back = "authorize", 0
+        amount = max(amount, 6_500) if place else amount
     return Command(
         kind=kind,
         key=f"k{max(place - back, 0)}",

@@ -363,10 +363,10 @@ async def test_a_statement_of_many_pages_is_complete_and_leaves_the_loop_free(
     gateway: SandboxGateway, account: str
 ) -> None:
     call = frame(account)
-    keys = [f"k{i}" for i in range(1_250)]
-    for start in range(0, len(keys), 50):
+    keys = [f"k{i}" for i in range(1_050)]
+    for start in range(0, len(keys), 10):
         await asyncio.gather(
-            *(gateway.authorize(call, payment(key)) for key in keys[start : start + 50])
+            *(gateway.authorize(call, payment(key)) for key in keys[start : start + 10])
         )
     longest_s, reading = 0.0, asyncio.create_task(books(gateway, account))
     loop = asyncio.get_running_loop()

@@ -1,0 +1,217 @@
+"""Is everything as it must be?
+
+Each tenant is checked inside its own scope: the gateway's books against ours, payments against
+their operations, accounts against their transfers, events against movements, and nothing open past
+its time. What moves while it is looked at is left out: only what had settled before counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from payengine import ledger
+from payengine.context import SCOPES, TenantContext
+from payengine.engine import Engine
+from payengine.errors import PayengineError
+from payengine.invariants.rules import broken_payment, differing_movements
+from payengine.payments.models import Operation
+from payengine.payments.store import OPERATION, PAYMENT
+from payengine.storage import Session
+
+__all__ = ["Breach", "Report", "verify"]
+
+_PAGE = 1_000
+_PATIENCE = timedelta(seconds=60)
+_MOVEMENTS_DEADLINE_MS = 60_000
+_MOST_BREACHES = 1_000
+
+_PAYMENTS = f"""
+    SELECT {PAYMENT.listed} FROM payment WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3
+"""
+
+_OPERATIONS = f"""
+    SELECT {OPERATION.listed} FROM operation
+    WHERE tenant_id = $1 AND payment_id = ANY ($2) ORDER BY created_at, id
+"""
+
+_OVERDUE = """
+    SELECT id, 'its next look was due at ' || due_at AS what FROM operation
+    WHERE tenant_id = $1 AND due_at < $2
+    UNION ALL
+    SELECT id, 'its hold ended at ' || hold_expires_at FROM payment
+    WHERE tenant_id = $1 AND status = 'AUTHORIZED' AND hold_expires_at < $2
+    UNION ALL
+    SELECT id, 'it was not published' FROM event
+    WHERE tenant_id = $1 AND position IS NULL AND occurred_at < $2
+    LIMIT 100
+"""
+
+#: Every transfer of a payment belongs to an operation that some event tells of.
+_UNTOLD = """
+    SELECT DISTINCT split_part(transaction_id, ':', 1) AS operation_id
+    FROM ledger_transfer t
+    WHERE tenant_id = $1 AND payment_id IS NOT NULL
+      AND split_part(transaction_id, ':', 1) NOT IN (
+        SELECT operation_id FROM event WHERE tenant_id = $1 AND operation_id IS NOT NULL)
+    LIMIT 100
+"""
+
+_GAPS = """
+    SELECT count(position) AS n, coalesce(max(position), 0) AS last FROM event
+    WHERE tenant_id = $1
+"""
+
+_UNBOOKED = """
+    SELECT o.id FROM operation o
+    WHERE o.tenant_id = $1 AND o.status = 'succeeded'
+      AND (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture))
+      AND NOT EXISTS (
+        SELECT FROM ledger_transfer t
+        WHERE t.tenant_id = $1 AND t.transaction_id = o.id
+              || CASE o.kind WHEN 'refund' THEN ':refund_succeeded' ELSE ':captured' END)
+    LIMIT 100
+"""
+
+_BOOKED_FEES = """
+    SELECT split_part(transaction_id, ':', 1) AS id, amount_minor FROM ledger_transfer
+    WHERE tenant_id = $1 AND kind = 'processor.fee'
+"""
+
+_MODE = "SELECT mode FROM tenant WHERE id = $1"
+
+
+class Breach(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it must be."""
+
+    tenant_id: str
+    check: str
+    subject: str
+    message: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at and what is broken."""
+
+    ok: bool
+    tenants: int
+    payments: int
+    movements: int
+    broken: tuple[Breach, ...]
+
+
+async def verify(engine: Engine, *, told: Callable[[int, int], None] | None = None) -> Report:
+    """Check every invariant of every tenant; `told(done, of)` hears of the progress."""
+    tenant_ids = await engine.database.tenant_ids()
+    breaches: list[Breach] = []
+    payments = movements = 0
+    for done, tenant_id in enumerate(tenant_ids):
+        if told is not None:
+            told(done, len(tenant_ids))
+        async with engine.database.tenant(tenant_id) as session:
+            mode = await session.fetchval(_MODE, tenant_id)
+        context = TenantContext(tenant_id, mode, "verify", frozenset(SCOPES))
+        look = _Look(engine, context)
+        await look.run()
+        breaches += look.breaches
+        payments += look.payments
+        movements += look.movements
+    return Report(
+        ok=not breaches,
+        tenants=len(tenant_ids),
+        payments=payments,
+        movements=movements,
+        broken=tuple(breaches[:_MOST_BREACHES]),
+    )
+
+
+class _Look:
+    """One look at one tenant."""
+
+    def __init__(self, engine: Engine, context: TenantContext) -> None:
+        self._engine = engine
+        self._context = context
+        self._settled_before = datetime.now(UTC)
+        self.breaches: list[Breach] = []
+        self.payments = 0
+        self.movements = 0
+
+    def _add(self, check: str, subject: str, message: str) -> None:
+        self.breaches.append(
+            Breach(
+                tenant_id=str(self._context.tenant_id),
+                check=check,
+                subject=subject,
+                message=message,
+            )
+        )
+
+    async def run(self) -> None:
+        tenant_id = self._context.tenant_id
+        operations: dict[str, Operation] = {}
+        async with self._engine.database.tenant(tenant_id) as session:
+            async for payment, own in self._each_payment(session):
+                self.payments += 1
+                for message in broken_payment(payment, own):
+                    self._add("payment_is_fold_of_operations", payment.id, message)
+                operations |= {operation.id: operation for operation in own}
+            for message in await ledger.broken(session, tenant_id):
+                self._add("ledger", "", message)
+            before = self._settled_before - _PATIENCE
+            for row in await session.fetch(_OVERDUE, tenant_id, before):
+                self._add("nothing_open_past_its_deadline", row["id"], row["what"])
+            for row in await session.fetch(_UNTOLD, tenant_id):
+                self._add("events_tell_all_movements", row["operation_id"], "no event tells of it")
+            for row in await session.fetch(_UNBOOKED, tenant_id):
+                self._add("ledger_books_all_movements", row["id"], "it is not in the ledger")
+            gaps = await session.fetchrow(_GAPS, tenant_id)
+            if gaps is not None and gaps["n"] != gaps["last"]:
+                self._add("positions_are_dense", "", f"{gaps['n']} events up to {gaps['last']}")
+            fees = {
+                row["id"]: row["amount_minor"]
+                for row in await session.fetch(_BOOKED_FEES, tenant_id)
+            }
+        await self._compare_with_gateways(operations, fees)
+
+    async def _each_payment(
+        self, session: Session
+    ) -> AsyncIterator[tuple[Any, Sequence[Operation]]]:
+        after = ""
+        while True:
+            rows = await session.fetch(_PAYMENTS, self._context.tenant_id, after, _PAGE)
+            payments = [PAYMENT.read(row) for row in rows]
+            found: dict[str, list[Operation]] = {payment.id: [] for payment in payments}
+            for row in await session.fetch(_OPERATIONS, self._context.tenant_id, list(found)):
+                found[row["payment_id"]].append(OPERATION.read(row))
+            for payment in payments:
+                yield payment, found[payment.id]
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1]["id"]
+
+    async def _compare_with_gateways(
+        self, operations: dict[str, Operation], fees: dict[str, int]
+    ) -> None:
+        for name, gateway in self._engine.registry.installed.gateways.items():
+            own = {each.id: each for each in operations.values() if each.gateway == name}
+            if not own or not gateway.manifest.movements:
+                continue
+            try:
+                movements = await self._engine.registry.movements(
+                    self._context,
+                    name,
+                    since=datetime(2000, 1, 1, tzinfo=UTC),
+                    until=self._settled_before,
+                    deadline_ms=_MOVEMENTS_DEADLINE_MS,
+                )
+            except PayengineError as failure:
+                self._add("gateway_equals_ledger", name, f"its books cannot be read: {failure}")
+                continue
+            self.movements += len(movements)
+            for subject, message in differing_movements(
+                movements, own, fees, settled_before=self._settled_before
+            ):
+                self._add("gateway_equals_ledger", subject, message)

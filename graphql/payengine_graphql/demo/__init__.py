@@ -1,0 +1,1 @@
+"""What does the platform look like when people buy?"""

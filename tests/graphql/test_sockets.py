@@ -1,0 +1,344 @@
+"""The live feed over graphql-transport-ws."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from payengine.engine import Engine
+from payengine.ids import new_id
+from payengine_graphql import sockets
+from payengine_tenants.keys import ApiKeys
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from tests.graphql.worlds import World, make_world
+
+_EVENTS = """
+subscription Events($filter: PaymentEventFilter, $after: String) {
+  paymentEvents(filter: $filter, after: $after) {
+    type cursor resync position paymentId occurredAt data payment { id status }
+  }
+}
+"""
+
+
+@asynccontextmanager
+async def _raw(
+    world: World, *, protocols: tuple[str, ...] = (sockets.SUBPROTOCOL,)
+) -> AsyncIterator[ClientConnection]:
+    address = world.url.replace("http", "ws").rstrip("/") + "/graphql"
+    offered = [Subprotocol(protocol) for protocol in protocols]
+    async with connect(address, subprotocols=offered or None) as socket:
+        yield socket
+
+
+@asynccontextmanager
+async def _socket(world: World) -> AsyncIterator[ClientConnection]:
+    async with _raw(world) as socket:
+        await _say(
+            socket, type="connection_init", payload={"authorization": f"Bearer {world.secret}"}
+        )
+        assert await _hear(socket) == {"type": "connection_ack"}
+        yield socket
+
+
+async def _say(socket: ClientConnection, **message: Any) -> None:
+    await socket.send(json.dumps(message))
+
+
+async def _hear(socket: ClientConnection) -> dict[str, Any]:
+    text = await asyncio.wait_for(socket.recv(), 10)
+    assert isinstance(text, str), "browsers hang on binary frames"
+    message: dict[str, Any] = json.loads(text)
+    return message
+
+
+async def _watch(
+    socket: ClientConnection, name: str = "1", query: str = _EVENTS, **variables: Any
+) -> None:
+    await _say(socket, id=name, type="subscribe", payload={"query": query, "variables": variables})
+
+
+async def _event(socket: ClientConnection, name: str = "1") -> dict[str, Any]:
+    message = await _hear(socket)
+    assert message["type"] == "next", message
+    assert message["id"] == name
+    assert "errors" not in message["payload"], message
+    event: dict[str, Any] = message["payload"]["data"]["paymentEvents"]
+    return event
+
+
+async def _close_code(socket: ClientConnection, *, within_s: float = 8) -> int:
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                await socket.recv()
+    except ConnectionClosed:
+        assert socket.close_code is not None
+        return socket.close_code
+
+
+async def test_events_come_live_and_in_order(world: World) -> None:
+    async with _socket(world) as socket:
+        await _watch(socket)
+        await asyncio.sleep(0.1)
+        payment = (await world.pay())["payment"]["id"]
+        events = [await _event(socket), await _event(socket)]
+    assert [event["type"] for event in events] == ["payment.created", "payment.captured"]
+    assert [event["position"] for event in events] == [1, 2]
+    assert {event["paymentId"] for event in events} == {payment}
+    assert events[1]["payment"] == {"id": payment, "status": "CAPTURED"}
+    assert events[1]["data"]["status"] == "CAPTURED"
+
+
+async def test_a_reader_goes_on_behind_its_cursor_without_gap_or_repetition(world: World) -> None:
+    async with _socket(world) as socket:
+        await _watch(socket)
+        await asyncio.sleep(0.1)
+        await world.pay()
+        seen = [await _event(socket)]
+    for _ in range(3):
+        await world.pay()
+    for _ in range(3):
+        async with _socket(world) as socket:
+            await _watch(socket, after=seen[-1]["cursor"])
+            seen += [await _event(socket), await _event(socket)]
+    assert [event["position"] for event in seen] == list(range(1, 8))
+
+
+async def test_a_filter_narrows_the_feed(world: World) -> None:
+    async with _socket(world) as socket:
+        await _watch(socket, filter={"types": ["payment.declined"]})
+        await asyncio.sleep(0.1)
+        await world.pay()
+        await world.pay(paymentMethod={"token": "tok_decline_lost_card"})
+        assert (await _event(socket))["type"] == "payment.declined"
+
+
+async def test_a_foreign_tenant_sees_nothing(world: World, foreign: World) -> None:
+    payment = await world.pay()
+    async with _socket(foreign) as socket:
+        await _watch(socket)
+        await _watch(socket, "2", filter={"paymentId": payment["payment"]["id"]})
+        await _watch(socket, "3", filter={"paymentId": new_id("pay")})
+        await _watch(socket, "4", filter={"customerId": new_id("cus")})
+        await asyncio.sleep(0.1)
+        await world.pay()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 1.5)
+
+
+async def test_a_foreign_cursor_is_a_place_and_shows_nothing(world: World, foreign: World) -> None:
+    async with _socket(world) as socket:
+        await _watch(socket)
+        await asyncio.sleep(0.1)
+        await world.pay()
+        cursor = (await _event(socket))["cursor"]
+    await foreign.pay()
+    page = await foreign.run(
+        "query($after: String) { events(after: $after) { nodes { position paymentId } } }",
+        after=cursor,
+    )
+    own = await foreign.run("{ payments { nodes { id } } }")
+    ids = {node["id"] for node in own["payments"]["nodes"]}
+    assert {node["paymentId"] for node in page["events"]["nodes"]} <= ids
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "code"),
+    [
+        (_EVENTS, {"after": "nonsense"}, "CURSOR_INVALID"),
+        (_EVENTS, {"filter": {"paymentId": "1"}}, "INPUT_INVALID"),
+        (_EVENTS, {"filter": {"types": ["x"] * 51}}, "INPUT_INVALID"),
+        (_EVENTS, {"filter": 1}, "INPUT_INVALID"),
+        ("{ viewer { actor } }", {}, "QUERY_REFUSED"),
+        ("subscription { nothing }", {}, "QUERY_INVALID"),
+        (
+            'mutation { voidPayment(input: {idempotencyKey: "k", paymentId: "p"})'
+            " { errors { code } } }",
+            {},
+            "QUERY_REFUSED",
+        ),
+    ],
+)
+async def test_what_is_no_good_subscription_is_answered_with_an_error(
+    world: World, query: str, variables: dict[str, Any], code: str
+) -> None:
+    async with _socket(world) as socket:
+        await _watch(socket, query=query, **variables)
+        message = await _hear(socket)
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == code
+        await _watch(socket)  # the name is free again
+        await _say(socket, type="ping")
+        assert await _hear(socket) == {"type": "pong"}
+
+
+async def test_a_key_without_the_scope_watches_nothing(
+    engine: Engine, client: httpx.AsyncClient
+) -> None:
+    world = await make_world(engine, client, scopes=["payments:read"])
+    async with _socket(world) as socket:
+        await _watch(socket)
+        message = await _hear(socket)
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == "PERMISSION_DENIED"
+
+
+async def test_a_subscription_ends_when_it_is_completed(world: World, engine: Engine) -> None:
+    async with _socket(world) as socket:
+        await _watch(socket)
+        await asyncio.sleep(0.1)
+        await _say(socket, id="1", type="complete")
+        await asyncio.sleep(0.1)
+        await world.pay()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.5)
+        await _watch(socket)
+        await world.pay()
+        assert (await _event(socket))["type"].startswith("payment.")
+
+
+@pytest.mark.parametrize("protocols", [(), ("graphql-ws",), ("nonsense",)])
+async def test_other_protocols_are_refused(world: World, protocols: tuple[str, ...]) -> None:
+    async with _raw(world, protocols=protocols) as socket:
+        assert await _close_code(socket) == sockets.SUBPROTOCOL_REFUSED
+
+
+async def test_who_does_not_begin_in_time_is_closed(world: World) -> None:
+    async with _raw(world) as socket:
+        began = asyncio.get_running_loop().time()
+        assert await _close_code(socket) == sockets.INIT_TIMEOUT
+        assert asyncio.get_running_loop().time() - began < sockets.INIT_DEADLINE_S + 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ([{"type": "connection_init"}], sockets.FORBIDDEN),
+        ([{"type": "connection_init", "payload": {"authorization": "Bearer x"}}], 4403),
+        ([{"type": "connection_init", "payload": {"authorization": 1}}], sockets.FORBIDDEN),
+        ([{"type": "subscribe", "id": "1", "payload": {"query": _EVENTS}}], sockets.UNAUTHORIZED),
+        ([{"nothing": 1}], sockets.BAD_REQUEST),
+        (["text"], sockets.BAD_REQUEST),
+        ([[]], sockets.BAD_REQUEST),
+    ],
+)
+async def test_a_bad_beginning_is_closed(world: World, messages: list[Any], code: int) -> None:
+    async with _raw(world) as socket:
+        for message in messages:
+            await socket.send(json.dumps(message))
+        assert await _close_code(socket) == code
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ([{"type": "connection_init"}], sockets.TOO_MANY),
+        ([{"type": "unheard of"}], sockets.BAD_REQUEST),
+        ([{"type": "subscribe", "payload": {"query": _EVENTS}}], sockets.BAD_REQUEST),
+        ([{"type": "subscribe", "id": "", "payload": {"query": _EVENTS}}], sockets.BAD_REQUEST),
+        ([{"type": "subscribe", "id": "1"}], sockets.BAD_REQUEST),
+        ([{"type": "subscribe", "id": "1", "payload": {"query": 1}}], sockets.BAD_REQUEST),
+        (
+            [{"type": "subscribe", "id": "1", "payload": {"query": _EVENTS}}] * 2,
+            sockets.DUPLICATE_ID,
+        ),
+        (
+            [
+                {"type": "subscribe", "id": str(name), "payload": {"query": _EVENTS}}
+                for name in range(25)
+            ],
+            sockets.TOO_MANY,
+        ),
+    ],
+)
+async def test_a_breach_of_the_protocol_is_closed(
+    world: World, messages: list[Any], code: int
+) -> None:
+    async with _socket(world) as socket:
+        for message in messages:
+            await _say(socket, **message)
+        assert await _close_code(socket) == code
+
+
+async def test_binary_and_oversized_frames_are_closed(world: World) -> None:
+    async with _socket(world) as socket:
+        await socket.send(b'{"type": "ping"}')
+        assert await _close_code(socket) == sockets.BAD_REQUEST
+    async with _socket(world) as socket:
+        await socket.send("x" * (64 * 1024 + 1))
+        assert await _close_code(socket) == 1009
+
+
+async def test_a_revoked_key_is_closed_within_five_seconds(world: World, engine: Engine) -> None:
+    keys = ApiKeys(engine.database)  # another process, as far as the server can tell
+    async with _socket(world) as socket:
+        await _watch(socket)
+        [key] = await keys.list(world.context)
+        await keys.revoke(world.context, key.id)
+        began = asyncio.get_running_loop().time()
+        assert await _close_code(socket) == sockets.UNAUTHORIZED
+        assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_the_sockets_of_a_tenant_are_bounded(
+    world: World, foreign: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_SOCKETS_OF_TENANT", 1)
+    async with _socket(world):
+        async with _raw(world) as second:
+            payload = {"authorization": f"Bearer {world.secret}"}
+            await _say(second, type="connection_init", payload=payload)
+            assert await _close_code(second) == sockets.TOO_MANY
+        async with _socket(foreign):
+            pass
+    await asyncio.sleep(0.2)
+    async with _socket(world):
+        pass
+
+
+async def test_a_slow_reader_is_told_to_resume_and_misses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payengine.events.feed.QUEUE_LENGTH", 5)
+    monkeypatch.setattr(sockets, "_WAITING_MESSAGES", 1)
+    wide = _EVENTS.replace("{ id status }", "{ id " + " ".join(f"a{n}: data" for n in ()) + "}")
+    async with _socket(world) as socket:
+        await _watch(socket, query=wide)
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            await asyncio.gather(*(world.pay() for _ in range(20)))
+        seen: list[int] = []
+        cursor = None
+        while True:
+            message = await _hear(socket)
+            if message["type"] == "complete":
+                break
+            event = message["payload"]["data"]["paymentEvents"]
+            cursor = event["cursor"]
+            if event["resync"]:
+                assert event["type"] == "feed.resync"
+                continue
+            seen.append(event["position"])
+            if len(seen) == 120:
+                break
+        if len(seen) < 120:
+            await _watch(socket, "2", after=cursor)
+            while len(seen) < 120:
+                message = await _hear(socket)
+                if message["type"] == "complete":
+                    await _watch(socket, "2", after=cursor)
+                    continue
+                event = message["payload"]["data"]["paymentEvents"]
+                cursor = event["cursor"]
+                if not event["resync"]:
+                    seen.append(event["position"])
+        assert seen == list(range(1, 121))
