@@ -7,6 +7,7 @@ tenant's data: an `Engine` owns everything, and closing it lets go of everything
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -60,11 +61,14 @@ async def open_engine(
     `plugins` are registered beside those that are installed.
     """
     clock = clock or SystemClock()
+    # Where plugins keep files of their own: the data folder, however it was named to us.
+    os.environ["PAYENGINE_HOME"] = str(settings.home)
     async with AsyncExitStack() as stack:
         database = await Database.open(login_url, pool_size=settings.pool_size)
         stack.push_async_callback(database.close)
         vault = Vault.from_settings(settings)
         registry = Registry.load(database, vault, clock=clock, extra=plugins)
+        stack.push_async_callback(registry.close)
         log = await EventLog.open(database)
         feed = Feed(log)
         stack.push_async_callback(feed.close)

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from payengine_graphql.answers import error_answer
 from payengine_graphql.bulkhead import Bulkhead
@@ -94,11 +94,18 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
             Route("/healthz", health.live),
             Route("/readyz", health.ready),
             Route("/metrics", show_metrics),
+            *_plugin_pages(engine),
         ],
         middleware=[Middleware(Perimeter, metrics=metrics)],
         exception_handlers={404: _not_found},
         lifespan=lifespan,
     )
+
+
+def _plugin_pages(engine: Engine) -> list[Mount]:
+    """What plugins show to people, each below its own path."""
+    offered = engine.registry.installed.offered("web")
+    return [Mount(f"/plugins/{name}", routes=list(routes)) for name, routes in offered.items()]
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

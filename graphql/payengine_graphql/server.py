@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -87,6 +88,8 @@ async def _serve(settings: Settings, *, demo: bool) -> None:
     with contextlib.closing(_listen(settings)) as listener:
         port = listener.getsockname()[1]
         url = f"http://{settings.host}:{port}"
+        # Where plugins tell buyers to go: the address that is served, unless a proxy stands before.
+        os.environ.setdefault("PAYENGINE_PUBLIC_URL", url)
         _say("starting PostgreSQL and Valkey …")
         async with running_engine(settings) as engine:
             for plugin in engine.registry.plugins():

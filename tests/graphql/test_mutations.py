@@ -288,7 +288,7 @@ async def test_one_failed_mutation_keeps_the_others_of_its_document(world: World
     assert codes(answer) == ["INPUT_INVALID"]
 
 
-async def test_a_document_is_read_once_for_all_its_payments(world: World) -> None:
+async def test_more_payments_at_once_than_connections_come_to_their_end(world: World) -> None:
     answers = await asyncio.gather(*(world.ask(CREATE, input=_given()) for _ in range(20)))
     assert {answer["data"]["createPayment"]["payment"]["status"] for answer in answers} == {
         "CAPTURED"

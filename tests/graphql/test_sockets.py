@@ -28,6 +28,8 @@ subscription Events($filter: PaymentEventFilter, $after: String) {
 }
 """
 
+_PLACE = "type cursor resync position"
+
 
 @asynccontextmanager
 async def _raw(
@@ -310,35 +312,29 @@ async def test_a_slow_reader_is_told_to_resume_and_misses_nothing(
 ) -> None:
     monkeypatch.setattr("payengine.events.feed.QUEUE_LENGTH", 5)
     monkeypatch.setattr(sockets, "_WAITING_MESSAGES", 1)
-    wide = _EVENTS.replace("{ id status }", "{ id " + " ".join(f"a{n}: data" for n in ()) + "}")
+    # Messages so large that the buffers of two sockets hold only some of them.
+    many = " ".join(f"a{number}: data" for number in range(450))
+    wide = f"subscription($after: String) {{ paymentEvents(after: $after) {{ {many} {_PLACE} }} }}"
+    seen: list[int] = []
+    resyncs = 0
+    cursor = None
     async with _socket(world) as socket:
         await _watch(socket, query=wide)
         await asyncio.sleep(0.1)
-        for _ in range(3):
+        for _ in range(6):
             await asyncio.gather(*(world.pay() for _ in range(20)))
-        seen: list[int] = []
-        cursor = None
-        while True:
+        await asyncio.sleep(0.5)
+        while len(seen) < 240:
             message = await _hear(socket)
             if message["type"] == "complete":
-                break
+                await _watch(socket, query=wide, after=cursor)
+                continue
             event = message["payload"]["data"]["paymentEvents"]
             cursor = event["cursor"]
             if event["resync"]:
                 assert event["type"] == "feed.resync"
-                continue
-            seen.append(event["position"])
-            if len(seen) == 120:
-                break
-        if len(seen) < 120:
-            await _watch(socket, "2", after=cursor)
-            while len(seen) < 120:
-                message = await _hear(socket)
-                if message["type"] == "complete":
-                    await _watch(socket, "2", after=cursor)
-                    continue
-                event = message["payload"]["data"]["paymentEvents"]
-                cursor = event["cursor"]
-                if not event["resync"]:
-                    seen.append(event["position"])
-        assert seen == list(range(1, 121))
+                resyncs += 1
+            else:
+                seen.append(event["position"])
+    assert seen == list(range(1, 241))
+    assert resyncs > 0

@@ -14,6 +14,7 @@ from payengine.errors import (
     InputInvalid,
     PaymentMethodInvalid,
     SensitiveDataRefused,
+    UnknownCurrency,
 )
 from payengine.ids import is_id
 from payengine.money import check_amount
@@ -106,7 +107,7 @@ def check_method(method: MethodInput | None, saved_id: str | None) -> None:
 def check_create(request: CreatePayment) -> None:
     """Raise the typed error of the first field that cannot be accepted."""
     check_key(request.idempotency_key)
-    check_amount(request.amount_minor, request.currency)
+    _check_amount(request.amount_minor, request.currency)
     check_method(request.payment_method, request.saved_payment_method_id)
     if request.capture_method not in ("AUTOMATIC", "MANUAL"):
         raise InputInvalid("captureMethod is AUTOMATIC or MANUAL.", path=("captureMethod",))
@@ -127,6 +128,15 @@ def check_confirm(request: ConfirmPayment) -> None:
     check_id(request.payment_id, "pay", field="paymentId")
     if request.payment_method is not None or request.saved_payment_method_id is not None:
         check_method(request.payment_method, request.saved_payment_method_id)
+
+
+def _check_amount(amount_minor: int, currency: str) -> None:
+    try:
+        check_amount(amount_minor, currency)
+    except UnknownCurrency as refused:
+        raise UnknownCurrency(refused.message, path=("amount", "currency")) from None
+    except InputInvalid as refused:
+        raise type(refused)(refused.message, path=("amount", "amountMinor")) from None
 
 
 def _screen(text: str, *, field: str) -> None:

@@ -7,7 +7,7 @@ is committed. Money in flight is shielded: a caller that goes away does not stop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ from payengine.payments.record import Recorder
 from payengine.payments.requests import authorize_request
 from payengine.payments.settle import event_of
 from payengine.plugin import PaymentMethod
-from payengine.registry import Registry
+from payengine.registry import EnabledGateway, Registry
 from payengine.routing import Candidate, Choice, choose
 from payengine.storage import Database, Session
 from payengine.vault import Vault
@@ -102,6 +102,8 @@ class PaymentOpening:
     async def _create(self, context: TenantContext, request: CreatePayment) -> PaymentResult:
         now = self._clock.now(context.tenant_id)
         payment = _new_payment(request, at=now)
+        # Read before the transaction: inside, a second connection could starve the pool.
+        enabled = await self._registry.for_tenant(context)
         async with self._database.tenant(context.tenant_id) as session:
             method = await self._method(session, context, request)
             earlier = await store.claim_payment(
@@ -113,7 +115,7 @@ class PaymentOpening:
             )
             if earlier is not None:
                 return await self._replay(session, context, earlier)
-            choice = await self._route(context, payment, method)
+            choice = _route(enabled, payment, method)
             operation, attempt = self._intent(payment, method, choice, number=1, at=now)
             payment = msgspec.structs.replace(payment, method_kind=method.kind)
             await store.record_intent(
@@ -127,6 +129,7 @@ class PaymentOpening:
 
     async def _try_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         now = self._clock.now(context.tenant_id)
+        enabled = await self._registry.for_tenant(context)
         async with self._database.tenant(context.tenant_id) as session:
             earlier = await store.claim(
                 session,
@@ -149,7 +152,7 @@ class PaymentOpening:
                     )
                 )
             method = await self._method(session, context, request)
-            choice = await self._route(context, payment, method)
+            choice = _route(enabled, payment, method)
             number = 1 + len({operation.attempt_id for operation in operations})
             operation, attempt = self._intent(payment, method, choice, number=number, at=now)
             payment = await store.reopen(
@@ -234,19 +237,6 @@ class PaymentOpening:
         payment, operations = await _load(session, context, payment_id)
         return _result(payment, operations[-1] if operations else None)
 
-    async def _route(
-        self, context: TenantContext, payment: Payment, method: PaymentMethod
-    ) -> Choice:
-        enabled = await self._registry.for_tenant(context)
-        candidates = [Candidate(name=each.name, manifest=each.manifest) for each in enabled]
-        choice = choose(candidates, currency=payment.currency, method=method.kind)
-        if choice is None:
-            raise GatewayUnavailable(
-                f"No enabled gateway takes {payment.currency} by {method.kind}; enable one with "
-                "configurePlugin."
-            )
-        return choice
-
     async def _method(
         self, session: Session, context: TenantContext, request: CreatePayment | ConfirmPayment
     ) -> PaymentMethod:
@@ -297,6 +287,17 @@ class PaymentOpening:
             updated_at=at,
         )
         return operation, attempt
+
+
+def _route(enabled: Sequence[EnabledGateway], payment: Payment, method: PaymentMethod) -> Choice:
+    candidates = [Candidate(name=each.name, manifest=each.manifest) for each in enabled]
+    choice = choose(candidates, currency=payment.currency, method=method.kind)
+    if choice is None:
+        raise GatewayUnavailable(
+            f"No enabled gateway takes {payment.currency} by {method.kind}; enable one with "
+            "configurePlugin."
+        )
+    return choice
 
 
 async def _shielded(work: Coroutine[Any, Any, T]) -> T:

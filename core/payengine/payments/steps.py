@@ -16,6 +16,7 @@ from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import (
     CaptureExceedsAuthorized,
+    InputInvalid,
     NotFound,
     OperationInFlight,
     RefundExceedsCaptured,
@@ -84,7 +85,7 @@ class PaymentSteps:
 
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan:
             if request.amount_minor is not None:
-                check_amount(request.amount_minor, payment.currency)
+                _check_amount(request.amount_minor, payment.currency)
             return plan_capture(
                 payment,
                 operations,
@@ -113,7 +114,7 @@ class PaymentSteps:
 
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan:
             if request.amount_minor is not None:
-                check_amount(request.amount_minor, payment.currency)
+                _check_amount(request.amount_minor, payment.currency)
             return plan_refund(payment, operations, amount_minor=request.amount_minor)
 
         return await self._take(context, "refundPayment", request, plan)
@@ -124,7 +125,7 @@ class PaymentSteps:
         """Raise what is held; raises `AuthorizationExceeded`, `TransitionRefused`."""
 
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan:
-            check_amount(request.amount_minor, payment.currency)
+            _check_amount(request.amount_minor, payment.currency)
             return plan_increment(
                 payment,
                 operations,
@@ -290,6 +291,13 @@ class PaymentSteps:
             session, context, payment, operations, operation, reason="nothing_to_release", at=at
         )
         return PaymentResult(payment=change.payment, operation=change.operation)
+
+
+def _check_amount(amount_minor: int, currency: str) -> None:
+    try:
+        check_amount(amount_minor, currency)
+    except InputInvalid as refused:
+        raise type(refused)(refused.message, path=("amountMinor",)) from None
 
 
 def payment_gateway(operations: list[Operation]) -> str:

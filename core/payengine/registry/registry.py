@@ -6,6 +6,8 @@ call through the guard.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -38,6 +40,7 @@ __all__ = ["EnabledGateway", "Registry"]
 
 #: The most events of one webhook, and the most lines of one statement.
 _MOST_EVENTS = 1_000
+_CLOSE_S = 2.0
 _MOST_MOVEMENTS = 1_000_000
 
 
@@ -95,6 +98,15 @@ class Registry:
         """
         plugins = InstalledPlugins.load(extra=extra, discover=discover)
         return cls(plugins, database, vault, clock=clock, guard=guard)
+
+    async def close(self) -> None:
+        """Let gateways that hold connections let go of them; what one raises is its own affair."""
+        for loaded in self.installed.gateways.values():
+            release = getattr(loaded.gateway, "aclose", None)
+            if release is not None:
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(_CLOSE_S):
+                        await release()
 
     def plugins(self) -> Sequence[PluginInfo]:
         """Every installed plugin, ready or refused."""
