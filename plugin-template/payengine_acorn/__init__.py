@@ -27,7 +27,7 @@ from payengine.plugin import (
 from payengine_acorn import webhooks
 from payengine_acorn.acorn import Acorn
 
-__all__ = ["AcornGateway", "AcornSettings", "conformance", "gateways"]
+__all__ = ["AcornGateway", "AcornSettings", "conformance", "gateways", "outcome_of"]
 
 #: Acorn's reasons in the engine's taxonomy; what is not listed becomes `generic_decline`.
 REASONS = {"NSF": "insufficient_funds", "LOST": "lost_card", "OVER_LIMIT": "invalid_amount"}

@@ -115,9 +115,7 @@ def check_create(request: CreatePayment) -> None:
         check_id(request.customer_id, "cus", field="customerId")
     check_text(request.description, field="description")
     check_text(request.return_url, field="returnUrl", most=2_000)
-    if request.return_url is not None and (
-        urlsplit(request.return_url).scheme not in ("http", "https")
-    ):
+    if request.return_url is not None and not _is_web_address(request.return_url):
         raise InputInvalid("returnUrl is an absolute http or https URL.", path=("returnUrl",))
     check_metadata(request.metadata)
 
@@ -137,6 +135,14 @@ def _check_amount(amount_minor: int, currency: str) -> None:
         raise UnknownCurrency(refused.message, path=("amount", "currency")) from None
     except InputInvalid as refused:
         raise type(refused)(refused.message, path=("amount", "amountMinor")) from None
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _screen(text: str, *, field: str) -> None:

@@ -7,13 +7,13 @@ database is a copy of its result, and `payengine verify` compares the two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from payengine.payments.models import Operation, Payment, PaymentStatus
 
-__all__ = ["HOLD_EXPIRED", "Folded", "fold", "refold"]
+__all__ = ["HOLD_EXPIRED", "Folded", "fold", "made_after", "refold"]
 
 #: `raw_status` of the release that the engine records when a hold has run out.
 HOLD_EXPIRED = "hold_expired"
@@ -63,7 +63,7 @@ def fold(operations: Sequence[Operation]) -> Folded:
         refund_reserved_minor=_sum(awaited, "refund"),
         next_action_url=last.next_action_url if last and status == "REQUIRES_ACTION" else None,
         decline_code=last.decline_code if last and status == "DECLINED" else None,
-        hold_expires_at=_hold_end(done) if status == "AUTHORIZED" else None,
+        hold_expires_at=_hold_end(done) if authorized > captured + voided else None,
         anomalies=_anomalies(
             operations,
             over_captured=captured + voided > authorized,
@@ -76,6 +76,15 @@ def refold(payment: Payment, operations: Sequence[Operation], *, at: datetime) -
     """The payment as its operations say at the instant `at`; its version rises by one."""
     changes = msgspec.structs.asdict(fold(operations))
     return msgspec.structs.replace(payment, **changes, version=payment.version + 1, updated_at=at)
+
+
+def made_after(operations: Sequence[Operation], *, at: datetime) -> datetime:
+    """When a new operation was made: `at`, but after all that were there when it was made.
+
+    The fold reads operations in this order; two processes' clocks need not agree on it.
+    """
+    last = max((operation.created_at for operation in operations), default=None)
+    return at if last is None or last < at else last + timedelta(microseconds=1)
 
 
 def _sum(operations: Sequence[Operation], kind: str) -> int:

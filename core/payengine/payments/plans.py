@@ -76,9 +76,7 @@ def _require_hold(payment: Payment, operations: Sequence[Operation], *, at: date
         raise OperationInFlight("The authorization has no known outcome yet; nothing may follow.")
     hold = settled_hold(operations)
     if payment.status == "EXPIRED" or (
-        payment.status == "AUTHORIZED"
-        and payment.hold_expires_at is not None
-        and payment.hold_expires_at <= at
+        payment.hold_expires_at is not None and payment.hold_expires_at <= at
     ):
         raise HoldExpired
     if hold is None or payment.status not in ("AUTHORIZED", "CAPTURED"):
@@ -101,6 +99,8 @@ def plan_capture(
     amount = left if amount_minor is None else amount_minor
     if left == 0:
         raise TransitionRefused("Nothing is held any more: it was captured, voided or reserved.")
+    if _in_flight(operations, "increment"):
+        raise OperationInFlight("The authorization is being raised; capture when that is known.")
     if amount > left:
         raise CaptureExceedsAuthorized(
             f"{amount} exceeds the {left} minor units that may still be captured.",

@@ -28,6 +28,7 @@ from payengine.ids import new_id
 from payengine.payments import store
 from payengine.payments.checks import check_confirm, check_create, fingerprint
 from payengine.payments.findings import Finding, Source, finding_of
+from payengine.payments.fold import made_after
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, MethodInput
 from payengine.payments.methods import saved_token
 from payengine.payments.models import Attempt, Operation, Payment
@@ -155,6 +156,9 @@ class PaymentOpening:
             choice = _route(enabled, payment, method)
             number = 1 + len({operation.attempt_id for operation in operations})
             operation, attempt = self._intent(payment, method, choice, number=number, at=now)
+            operation = msgspec.structs.replace(
+                operation, created_at=made_after(operations, at=now)
+            )
             payment = await store.reopen(
                 session,
                 context.tenant_id,

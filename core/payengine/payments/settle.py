@@ -55,7 +55,7 @@ def settle(
     at: datetime,
 ) -> Change | None:
     """The change that `finding` makes, or None where it tells nothing new."""
-    moved = _moved(operation, finding, at=at)
+    moved = _moved(payment, operation, finding, at=at)
     if moved is None:
         return None
     canceled = _canceled_by(moved, operations, at=at)
@@ -79,22 +79,29 @@ def settle(
     )
 
 
-def _moved(operation: Operation, finding: Finding, *, at: datetime) -> Operation | None:
-    if finding.status == operation.status:
-        if not finding.mismatch:
+def _moved(
+    payment: Payment, operation: Operation, finding: Finding, *, at: datetime
+) -> Operation | None:
+    status = finding.status
+    if status == operation.status or not operation_may_move(operation.status, status):
+        # A contradiction is recorded once, also where it leaves the operation where it was.
+        if not finding.mismatch or payment.conflicted:
             return None
-    elif not operation_may_move(operation.status, finding.status):
-        return None
+        status = operation.status
     late = operation.status in ("declined", "not_sent", "canceled", "expired")
-    awaited = finding.status in ("unknown", "pending", "requires_action")
+    late = late and status == "succeeded"
+    awaited = status in ("unknown", "pending", "requires_action")
     changes: dict[str, Any] = {
-        "status": finding.status,
+        "status": status,
         "version": operation.version + 1,
         "updated_at": at,
         "due_at": next_look(operation.tries, at=at) if awaited and not finding.mismatch else None,
         "anomaly": "late_success" if late else operation.anomaly,
         "raw_status": finding.reason or operation.raw_status,
     }
+    if operation.kind == "void" and status == "succeeded" and operation.released_minor == 0:
+        # It was to cancel what waited for the buyer, who was quicker: it released the hold.
+        changes["released_minor"] = payment.capturable_minor
     outcome = finding.outcome
     if outcome is not None and not finding.mismatch:
         changes |= {
@@ -178,7 +185,7 @@ def _event_type(payment: Payment, operation: Operation) -> str:
         if operation.kind == "authorize":
             return "payment.captured" if operation.capture else "payment.authorized"
         if operation.kind == "void":
-            if operation.raw_status == HOLD_EXPIRED:
+            if operation.raw_status == HOLD_EXPIRED and payment.status == "EXPIRED":
                 return "payment.expired"
             return "payment.canceled" if payment.status == "CANCELED" else "payment.voided"
     named = _EVENT_TYPES.get((operation.kind, operation.status))

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from payengine import faults
 from payengine.clock import Clock
 from payengine.context import TenantContext
@@ -28,6 +30,7 @@ from payengine.money import check_amount
 from payengine.payments import store
 from payengine.payments.checks import check_id, check_key, check_text, fingerprint
 from payengine.payments.findings import finding_of
+from payengine.payments.fold import made_after
 from payengine.payments.inputs import (
     CapturePayment,
     IncrementAuthorization,
@@ -56,6 +59,7 @@ StepRequest = CapturePayment | VoidPayment | RefundPayment | IncrementAuthorizat
 Planner = Callable[[Payment, list[Operation], datetime], Plan | None]
 
 _MAY_HOLD: tuple[PaymentStatus, ...] = ("AUTHORIZED", "CAPTURED")
+_QUICKER = "Another operation on this payment was quicker; read the payment and try again."
 _EXCEEDED = {"refund": RefundExceedsCaptured, "capture": CaptureExceedsAuthorized}
 
 
@@ -170,6 +174,9 @@ class PaymentSteps:
                 )
             payment = await self._reserve(session, context, payment, planned, at=now)
             operation = self._operation(payment, planned, request, operation_id, at=now)
+            operation = msgspec.structs.replace(
+                operation, created_at=made_after(operations, at=now)
+            )
             await store.record_step(
                 session,
                 context.tenant_id,
@@ -216,11 +223,12 @@ class PaymentSteps:
             statuses=("REQUIRES_ACTION",) if cancels else _MAY_HOLD,
             at=at,
         )
-        exclusive = cancels or plan.kind in ("increment", "void")
-        if reserved is None or (exclusive and reserved.version != payment.version + 1):
-            raise _EXCEEDED.get(plan.kind, OperationInFlight)(
-                "Another operation on this payment was quicker; read the payment and try again."
-            )
+        if reserved is None:
+            raise _EXCEEDED.get(plan.kind, OperationInFlight)(_QUICKER)
+        # What ends the hold was planned for all that was left of it, and for nothing less or more.
+        exclusive = cancels or plan.final or plan.kind == "increment"
+        if exclusive and reserved.version != payment.version + 1:
+            raise OperationInFlight(_QUICKER)
         return reserved
 
     def _operation(
@@ -284,7 +292,7 @@ class PaymentSteps:
             request={},
             resendable=False,
             sent_at=at,
-            created_at=at,
+            created_at=made_after(operations, at=at),
             updated_at=at,
         )
         change = await self._recorder.record_fact(

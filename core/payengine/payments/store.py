@@ -133,6 +133,7 @@ _OPERATION_MOVES = (
     "fee_minor",
     "hold_expires_at",
     "anomaly",
+    "released_minor",
     "due_at",
     "version",
     "updated_at",

@@ -12,7 +12,7 @@ is a class with the methods of `Gateway` and one function:
 
 from __future__ import annotations
 
-from payengine.plugin.declines import DECLINE_CODES
+from payengine.plugin.declines import DECLINE_CODES, DeclineClass, DeclineRule, decline_rule
 from payengine.plugin.gateway import Gateway, Increments, Statement
 from payengine.plugin.hooks import ENTRY_POINT_GROUP, HookSpecs, hookimpl, hookspec
 from payengine.plugin.manifest import CONTRACT_VERSION, Manifest, OperationKind, supports
@@ -56,6 +56,8 @@ __all__ = [
     "Call",
     "Capture",
     "Decline",
+    "DeclineClass",
+    "DeclineRule",
     "Gateway",
     "HookSpecs",
     "Increment",
@@ -78,6 +80,7 @@ __all__ = [
     "WebhookEvent",
     "WebhookRefused",
     "WebhookRequest",
+    "decline_rule",
     "from_plain",
     "hookimpl",
     "hookspec",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import strawberry
-from payengine.payments.declines import DeclineClass, decline_rule
 from payengine.payments.models import Attempt as AttemptRow
 from payengine.payments.models import Evidence as EvidenceRow
 from payengine.payments.models import Operation as OperationRow
 from payengine.payments.models import Payment as PaymentRow
+from payengine.plugin.declines import DeclineClass, decline_rule
 
 from payengine_graphql.context import Wire
 from payengine_graphql.scalars import JSON, Currency, DateTime

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from payengine.payments.declines import decline_rule
+from payengine.plugin.declines import decline_rule
 
 from tests.acceptance.examples.shapes import Case, World, not_built, require_keys
 

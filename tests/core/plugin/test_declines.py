@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from payengine.payments.declines import DECLINE_CODES, decline_rule
+from payengine.plugin.declines import DECLINE_CODES, decline_rule
 
 
 def test_there_are_51_codes_in_six_classes() -> None:
