@@ -28,6 +28,7 @@ _RELAY_YIELDS_S = 0.1
 _FOLD_EVERY_S = 2.0
 _RECONCILE_EVERY_S = 0.5
 _AFTER_FAILURE_S = 1.0
+_STOP_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -61,10 +62,11 @@ class Background:
         """Publish what is left, then end the loops."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_S)
         self._tasks.clear()
-        with contextlib.suppress(Exception):
-            await self._publish()
+        with contextlib.suppress(Exception):  # the next relay publishes what this one does not
+            await asyncio.wait_for(self._publish(), _STOP_S)
 
     async def _relay(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -84,7 +86,7 @@ class Background:
             self.relay_seen_at = datetime.now(UTC)
             for tenant_id in placed:
                 self._feed.wake(tenant_id)
-            await self._wake_ups.send(list(placed))
+            self._wake_ups.send(placed)
             if len(placed) == 0:
                 return True
 

@@ -77,7 +77,11 @@ async def open_engine(
         stack.push_async_callback(wake_ups.stop)
         unpublished = asyncio.Event()
         recorder = Recorder(
-            database=database, registry=registry, clock=clock, nudge=unpublished.set
+            database=database,
+            registry=registry,
+            vault=vault,
+            clock=clock,
+            nudge=unpublished.set,
         )
         reconciler = Reconciler(
             database=database,

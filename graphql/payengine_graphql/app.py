@@ -62,6 +62,7 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
         tenants=Tenants(engine.database),
         once=Once(engine.database),
         count=metrics.count_mutation,
+        count_operation=metrics.count_operation,
     )
     executor = Executor(
         core_schema(),

@@ -62,12 +62,14 @@ def demo(
     url
         The server; by default the one on PAYENGINE_PORT.
     """
+    import uvloop
     from payengine.settings import Settings
 
     from payengine_graphql.demo.command import run
 
     settings = Settings.from_environment(home=home)
-    return asyncio.run(run(settings, count=count, rate=rate, concurrency=concurrency, url=url))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(settings, count=count, rate=rate, concurrency=concurrency, url=url))
 
 
 def watch(

@@ -19,7 +19,7 @@ from payengine_graphql.once import Once
 __all__ = ["RequestContext", "Services", "Wire"]
 
 
-def _no_count(mutation: str, result: str) -> None:
+def _no_count(*labels: str) -> None:
     """Count nothing."""
 
 
@@ -32,6 +32,7 @@ class Services:
     tenants: Tenants
     once: Once
     count: Callable[[str, str], None] = field(default=_no_count)
+    count_operation: Callable[[str, str, str], None] = field(default=_no_count)
 
 
 @dataclass

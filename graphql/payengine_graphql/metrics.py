@@ -28,6 +28,12 @@ class Metrics:
             ("mutation", "result"),
             registry=self._registry,
         )
+        self._operations = Counter(
+            "payengine_gateway_operations",
+            "Operations that mutations answered with, by gateway, kind and status.",
+            ("gateway", "kind", "status"),
+            registry=self._registry,
+        )
         self._requests = Histogram(
             "payengine_http_request_seconds",
             "HTTP requests by route and status.",
@@ -46,6 +52,10 @@ class Metrics:
     def count_mutation(self, mutation: str, result: str) -> None:
         """One more mutation with this result."""
         self._mutations.labels(mutation, result).inc()
+
+    def count_operation(self, gateway: str, kind: str, status: str) -> None:
+        """One more operation that a mutation answered with; a repeated request counts again."""
+        self._operations.labels(gateway, kind, status).inc()
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:
         """One more HTTP request."""

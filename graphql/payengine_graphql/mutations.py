@@ -214,7 +214,10 @@ async def _change(
     context.services.count(mutation, result.payment.status)
     if result.error is not None:
         errors = [problem(result.error)]
-    operation = show_operation(result.operation) if result.operation else None
+    asked = result.operation
+    if asked is not None:
+        context.services.count_operation(asked.gateway, asked.kind, asked.status)
+    operation = show_operation(asked) if asked else None
     return show_payment(result.payment), operation, errors
 
 

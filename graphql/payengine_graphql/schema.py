@@ -12,6 +12,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from graphql import GraphQLSchema
+from payengine_graphql.lean import quicken
 from payengine_graphql.mutations import Mutation
 from payengine_graphql.queries import NODE_TYPES, Query
 from payengine_graphql.scalars import SCALAR_MAP
@@ -27,6 +28,7 @@ SCHEMA = strawberry.Schema(
     types=NODE_TYPES,
     config=StrawberryConfig(scalar_map=SCALAR_MAP, default_resolver=read_column),
 )
+quicken(SCHEMA._schema)
 
 
 def core_schema() -> GraphQLSchema:

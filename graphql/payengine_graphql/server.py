@@ -9,32 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 import uvloop
-from payengine.engine import running_engine
+from payengine.engine import Engine, running_engine
 from payengine.errors import EnvironmentProblem
 from payengine.settings import Settings
 
-from payengine_graphql.app import create_app
+from payengine_graphql.app import UVICORN_LIMITS, create_app
 from payengine_graphql.demo.buyer import replay
 from payengine_graphql.demo.tenants import DemoTenant, ensure_demo_tenants
 
 __all__ = ["run"]
 
 _BACKLOG = 1_024
-_DRAIN_S = 10
-_MOST_FRAME_BYTES = 64 * 1024
+_DRAIN_S = 12  # a gateway's deadline of 8 s, and the writing behind it
 _DEMO_RATE = 5.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with the signals in our hands: a drained server is a success."""
+    """uvicorn, with the signals in our hands; `answering` is set when it serves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -42,29 +43,46 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.answering.set()
+        if self.started:
+            self.answering.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What is cut off from now on is cut off on purpose; uvicorn would print it as a failure.
+        logging.getLogger("uvicorn.error").disabled = True
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._asked_to_stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
+        yield
 
-    def _asked_to_stop(self) -> None:
-        if self.should_exit:
-            self.force_exit = True
-        self.should_exit = True
+
+class _Signals:
+    """What SIGINT and SIGTERM mean: give up before serving, drain while serving, then hurry."""
+
+    def __init__(self) -> None:
+        self.server: _Server | None = None
+        self._task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._heard)
+
+    def _heard(self) -> None:
+        if self.server is None:
+            assert self._task is not None
+            self._task.cancel()
+        elif self.server.should_exit:
+            self.server.force_exit = True
+        else:
+            self.server.should_exit = True
+            _say("draining …")
 
 
 def run(settings: Settings, *, demo: bool) -> int:
-    """Serve until a signal; 0 after a drain."""
+    """Serve until a signal; 0 after a drain, 130 where it came before anything was served."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, demo=demo))
+        try:
+            runner.run(_serve(settings, demo=demo))
+        except asyncio.CancelledError:
+            return 130
     return 0
 
 
@@ -85,6 +103,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 async def _serve(settings: Settings, *, demo: bool) -> None:
+    signals = _Signals()
     with contextlib.closing(_listen(settings)) as listener:
         port = listener.getsockname()[1]
         url = f"http://{settings.host}:{port}"
@@ -95,39 +114,39 @@ async def _serve(settings: Settings, *, demo: bool) -> None:
             for plugin in engine.registry.plugins():
                 if plugin.status != "ready":
                     _say(f"plugin {plugin.name} was refused: {plugin.reason}")
-            server = _Server(
-                uvicorn.Config(
-                    create_app(engine, settings),
-                    log_level="warning",
-                    access_log=False,
-                    server_header=False,
-                    timeout_graceful_shutdown=_DRAIN_S,
-                    ws_max_size=_MOST_FRAME_BYTES,
-                    ws_per_message_deflate=False,
-                    lifespan="on",
-                )
-            )
             tenants = await ensure_demo_tenants(engine.database, settings) if demo else []
+            server = signals.server = _Server(_configuration(engine, settings))
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             await asyncio.wait(
                 [serving, asyncio.create_task(server.answering.wait())],
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            print(f"ready {url}", flush=True)
             buyer = None
-            if demo:
-                _introduce(url, tenants)
-                buyer = asyncio.create_task(replay(url, tenants, rate=_DEMO_RATE))
+            if server.answering.is_set():
+                with contextlib.suppress(OSError):
+                    print(f"ready {url}", flush=True)
+                if demo:
+                    _introduce(url, tenants)
+                    buyer = asyncio.create_task(replay(url, tenants, rate=_DEMO_RATE))
             await serving
             if buyer is not None:
                 buyer.cancel()
                 await asyncio.gather(buyer, return_exceptions=True)
-            _say("draining …")
+    if not server.answering.is_set():
+        raise EnvironmentProblem("The API could not be started.")
     _say("stopped; the data is kept")
 
 
+def _configuration(engine: Engine, settings: Settings) -> uvicorn.Config:
+    limits: dict[str, Any] = {**UVICORN_LIMITS, "timeout_graceful_shutdown": _DRAIN_S}
+    return uvicorn.Config(
+        create_app(engine, settings), log_level="warning", lifespan="on", **limits
+    )
+
+
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # whoever read it may be gone; the server goes on
+        print(text, file=sys.stderr, flush=True)
 
 
 def _introduce(url: str, tenants: list[DemoTenant]) -> None:

@@ -137,7 +137,7 @@ CREATE TABLE payment (
             OR anomalies <> '{}')
 );
 CREATE INDEX payment_customer ON payment (tenant_id, customer_id, id) WHERE customer_id IS NOT NULL;
-CREATE INDEX payment_hold ON payment (hold_expires_at) WHERE status = 'AUTHORIZED';
+CREATE INDEX payment_hold ON payment (hold_expires_at) WHERE hold_expires_at IS NOT NULL;
 
 CREATE TABLE attempt (
     tenant_id  uuid NOT NULL,

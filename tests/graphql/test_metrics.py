@@ -17,6 +17,7 @@ async def test_what_happens_is_counted_without_naming_a_tenant(
         'payengine_mutations_total{mutation="createPayment",result="CAPTURED"}',
         'payengine_mutations_total{mutation="createPayment",result="AMOUNT_NOT_POSITIVE"}',
         'payengine_http_request_seconds_count{route="/graphql",status="200"}',
+        'payengine_gateway_operations_total{gateway="sandbox",kind="authorize",status="succeeded"}',
         "payengine_sql_statements_total",
         "payengine_sql_commits_total",
         "payengine_live_subscribers",

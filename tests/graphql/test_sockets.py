@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.graphql.worlds import World, make_world
+from tests.graphql.worlds import World, codes, make_world
 
 _EVENTS = """
 subscription Events($filter: PaymentEventFilter, $after: String) {
@@ -143,14 +143,24 @@ async def test_a_foreign_cursor_is_a_place_and_shows_nothing(world: World, forei
         await asyncio.sleep(0.1)
         await world.pay()
         cursor = (await _event(socket))["cursor"]
-    await foreign.pay()
-    page = await foreign.run(
-        "query($after: String) { events(after: $after) { nodes { position paymentId } } }",
-        after=cursor,
-    )
-    own = await foreign.run("{ payments { nodes { id } } }")
-    ids = {node["id"] for node in own["payments"]["nodes"]}
-    assert {node["paymentId"] for node in page["events"]["nodes"]} <= ids
+    query = "query($after: String) { events(after: $after) { nodes { position paymentId } } }"
+    assert set(codes(await foreign.ask(query, after=cursor))) <= {"CURSOR_INVALID"}
+    own = (await foreign.pay())["payment"]["id"]
+    async with _socket(foreign) as socket:
+        await _watch(socket, after=(await _cursor_of_first(foreign)))
+        assert (await _event(socket))["position"] == 2
+    page = await foreign.run(query, after=cursor)
+    assert {node["paymentId"] for node in page["events"]["nodes"]} == {own}
+
+
+async def _cursor_of_first(world: World) -> str:
+    for _ in range(100):
+        page = await world.run("{ events(first: 1) { nodes { cursor } } }")
+        if page["events"]["nodes"]:
+            found: str = page["events"]["nodes"][0]["cursor"]
+            return found
+        await asyncio.sleep(0.05)
+    pytest.fail("no event was placed")
 
 
 @pytest.mark.parametrize(

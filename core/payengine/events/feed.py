@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -27,6 +26,7 @@ QUEUE_LENGTH = 1_000
 _SUBSCRIBERS_PER_TENANT = 2_000
 _PAGE = 500
 _LOOK_EVERY_S = 1.0
+_CLOSE_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -35,24 +35,43 @@ class _Subscriber:
     """One reader's bounded queue; `None` in it ends the feed."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE_LENGTH)
-        self.overflowed = False
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._overflowed = False
+        #: The stream hands over every event behind this position, and none before it.
+        self.joined: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def put(self, event: Event) -> None:
-        if self.overflowed:
+    def start(self, position: int) -> None:
+        """What is handed over lies behind `position`; a reader that has given up is let be."""
+        if not self.joined.done():
+            self.joined.set_result(position)
+
+    def put(self, event: Event | None) -> None:
+        """Queue an event; where there is no room, the feed ends behind what is queued."""
+        if self._overflowed:
             return
         try:
-            self.queue.put_nowait(event)
+            self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            self.overflowed = True
+            self._overflowed = True
+
+    def end(self) -> None:
+        """End the feed behind what is queued."""
+        self.put(None)
+        self.start(0)
+
+    async def next(self) -> Event | None:
+        """The next event; None where there will be no more."""
+        if self._overflowed and self._queue.empty():
+            return None
+        return await self._queue.get()
 
 
 class _Stream:
-    """What one tenant's subscribers in this process share."""
+    """What one tenant's subscribers in this process share; no position before it was opened."""
 
-    def __init__(self, context: TenantContext, position: int) -> None:
+    def __init__(self, context: TenantContext) -> None:
         self.context = context
-        self.position = position
+        self.position: int | None = None
         self.woken = asyncio.Event()
         self.subscribers: set[_Subscriber] = set()
         self.task: asyncio.Task[None] | None = None
@@ -64,7 +83,7 @@ class Feed:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._streams: dict[uuid.UUID, _Stream] = {}
-        self._opening: defaultdict[uuid.UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._is_closed = False
 
     @property
     def subscribers(self) -> int:
@@ -78,16 +97,17 @@ class Feed:
             stream.woken.set()
 
     async def close(self) -> None:
-        """End every feed."""
-        tasks = [stream.task for stream in self._streams.values() if stream.task]
+        """End every feed, also those that are asked for from now on."""
+        self._is_closed = True
+        streams = list(self._streams.values())
+        tasks = [stream.task for stream in streams if stream.task]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for stream in list(self._streams.values()):
+        for stream in streams:
             for subscriber in stream.subscribers:
-                subscriber.overflowed = True
-                with suppress(asyncio.QueueFull):
-                    subscriber.queue.put_nowait(None)
+                subscriber.end()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CLOSE_S)
 
     async def subscribe(
         self, context: TenantContext, wanted: EventFilter, *, after: str | None = None
@@ -97,55 +117,50 @@ class Feed:
         Raises `CursorInvalid`, `PermissionDenied`, and `RateLimited` where too many watch.
         """
         context.require("events:read")
+        asked = None if after is None else self._log.position_after(after)
         subscriber = _Subscriber()
-        stream = await self._join(context, subscriber)
+        stream = self._join(context, subscriber)
         try:
-            # The stream reads on from `joined`; what lies before it is read here, page by page.
-            joined = stream.position
-            seen = joined if after is None else self._log.position_after(after)
-            if seen > joined and seen > await self._log.head(context):
+            head = await self._log.head(context)
+            if asked is not None and asked > head:
                 raise CursorInvalid
-            while seen < joined:
+            seen = head if asked is None else asked
+            joined = await subscriber.joined
+            while seen < joined:  # what the stream does not hand over is read here, page by page
                 for event in await self._log.read(context, position=seen, limit=_PAGE):
                     seen = event.position
                     if wanted.wants(event):
                         yield event
-            while True:
-                new = await self._next(subscriber)
-                if new is None:
-                    yield Resync(str(Cursor(self._log.epoch, seen)))
-                    return
+            while (new := await subscriber.next()) is not None:
                 if new.position > seen:
                     seen = new.position
                     if wanted.wants(new):
                         yield new
+            yield Resync(str(Cursor(self._log.epoch, seen)))
         finally:
-            self._leave(context.tenant_id, stream, subscriber)
+            self._leave(stream, subscriber)
 
-    async def _next(self, subscriber: _Subscriber) -> Event | None:
-        if subscriber.overflowed and subscriber.queue.empty():
-            return None
-        return await subscriber.queue.get()
+    def _join(self, context: TenantContext, subscriber: _Subscriber) -> _Stream:
+        """Nothing is awaited here, so that nobody joins a stream that somebody is leaving."""
+        stream = self._streams.get(context.tenant_id)
+        if stream is None:
+            stream = self._streams[context.tenant_id] = _Stream(context)
+            stream.task = asyncio.create_task(self._run(stream))
+        if len(stream.subscribers) >= _SUBSCRIBERS_PER_TENANT:
+            raise RateLimited("Too many live feeds are open for this tenant.")
+        stream.subscribers.add(subscriber)
+        if stream.position is not None:
+            subscriber.start(stream.position)
+        if self._is_closed:
+            subscriber.end()
+        return stream
 
-    async def _join(self, context: TenantContext, subscriber: _Subscriber) -> _Stream:
-        async with self._opening[context.tenant_id]:
-            stream = self._streams.get(context.tenant_id)
-            if stream is None:
-                stream = _Stream(context, await self._log.head(context))
-                stream.task = asyncio.create_task(self._run(stream))
-                self._streams[context.tenant_id] = stream
-            if len(stream.subscribers) >= _SUBSCRIBERS_PER_TENANT:
-                raise RateLimited("Too many live feeds are open for this tenant.")
-            stream.subscribers.add(subscriber)
-            return stream
-
-    def _leave(self, tenant_id: uuid.UUID, stream: _Stream, subscriber: _Subscriber) -> None:
+    def _leave(self, stream: _Stream, subscriber: _Subscriber) -> None:
         stream.subscribers.discard(subscriber)
-        if not stream.subscribers and self._streams.get(tenant_id) is stream:
-            del self._streams[tenant_id]
-            self._opening.pop(tenant_id, None)
-            if stream.task:
-                stream.task.cancel()
+        if not stream.subscribers and stream.task is not None:
+            del self._streams[stream.context.tenant_id]
+            stream.task.cancel()
+            stream.task = None
 
     async def _run(self, stream: _Stream) -> None:
         while True:
@@ -159,6 +174,10 @@ class Feed:
                 await asyncio.wait_for(stream.woken.wait(), _LOOK_EVERY_S)
 
     async def _drain(self, stream: _Stream) -> None:
+        if stream.position is None:
+            stream.position = await self._log.head(stream.context)
+            for subscriber in stream.subscribers:
+                subscriber.start(stream.position)
         while True:
             events = await self._log.read(stream.context, position=stream.position, limit=_PAGE)
             for event in events:

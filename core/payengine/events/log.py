@@ -50,11 +50,18 @@ class EventLog:
     async def page(
         self, context: TenantContext, *, after: str | None = None, first: int = 50
     ) -> list[Event]:
-        """Up to `first` events after the cursor, in order; needs the scope `events:read`."""
+        """Up to `first` events after the cursor, in order; needs the scope `events:read`.
+
+        Raises `CursorInvalid` and `InputInvalid`.
+        """
         context.require("events:read")
         if not 1 <= first <= MAX_PAGE:
             raise InputInvalid(f"first is 1 to {MAX_PAGE}.", path=("first",))
-        return await self.read(context, position=self.position_after(after), limit=first)
+        position = self.position_after(after)
+        events = await self.read(context, position=position, limit=first)
+        if not events and position > await self.head(context):
+            raise CursorInvalid
+        return events
 
     async def read(self, context: TenantContext, *, position: int, limit: int) -> list[Event]:
         """Up to `limit` events whose position is greater than `position`."""

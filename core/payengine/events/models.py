@@ -17,6 +17,8 @@ from payengine.errors import CursorInvalid
 
 __all__ = ["Cursor", "Event", "EventFilter", "NewEvent", "Resync"]
 
+_MOST = 2**63 - 1  # what a bigint holds
+
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event before the relay has placed it."""
@@ -47,12 +49,14 @@ class Cursor(msgspec.Struct, frozen=True):
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
             plain = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-            epoch, dot, position = plain.partition(".")
-            if not (dot and epoch.isdigit() and position.isdigit() and len(plain) <= 40):
-                raise CursorInvalid
-            return cls(int(epoch), int(position))
+            epoch, _, position = plain.partition(".")
+            found = cls(int(epoch), int(position))
         except (UnicodeError, binascii.Error, ValueError):
             raise CursorInvalid from None
+        # One cursor has one spelling: no signs, zeros in front, or bits behind.
+        if str(found) != text or not (0 <= found.position <= _MOST and 0 <= found.epoch <= _MOST):
+            raise CursorInvalid
+        return found
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ def postings_of(
         yield incremented(**_terms(operation))
     elif operation.kind == "capture":
         yield _capture(payment, operation, holds)
-    elif operation.kind == "void" and holds:
+    elif operation.kind == "void" and holds and operation.released_minor > 0:
         yield _release(payment, operation, holds)
     elif operation.kind == "refund":
         if operation.anomaly == "late_success":

@@ -111,6 +111,11 @@ def plan_capture(
             raise TransitionRefused("This gateway captures a payment once only.")
         if not final:
             raise InputInvalid("This gateway captures once: final must be true.", path=("final",))
+    if _in_flight(operations, "capture"):
+        # A final capture would release at the gateway what the other one is about to take.
+        if final and amount < left:
+            raise OperationInFlight("Another capture has no known outcome yet; release later.")
+        return _plan(hold, "capture", amount_minor=amount)
     released = left - amount if final else 0
     return _plan(
         hold, "capture", amount_minor=amount, released_minor=released, final=final or amount == left

@@ -8,9 +8,11 @@ person is asked.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import structlog
@@ -21,8 +23,9 @@ from payengine.context import TenantContext
 from payengine.ids import new_id
 from payengine.payments import store
 from payengine.payments.findings import Finding, finding_of
-from payengine.payments.fold import HOLD_EXPIRED
+from payengine.payments.fold import HOLD_EXPIRED, made_after
 from payengine.payments.models import Operation, Payment
+from payengine.payments.plans import settled_hold
 from payengine.payments.record import Recorder
 from payengine.payments.service import GRACE_MS
 from payengine.payments.settle import next_look
@@ -33,6 +36,8 @@ __all__ = ["BATCH", "Reconciler"]
 
 #: How many due operations one round takes.
 BATCH = 100
+#: How many of them are worked on at once: a gateway that hangs keeps the others waiting less.
+_AT_ONCE = 8
 _GIVE_UP_AFTER = timedelta(days=7)
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +46,7 @@ _DUE = "SELECT tenant_id, id FROM operation WHERE due_at <= $1 ORDER BY due_at L
 
 _EXPIRED = """
     SELECT tenant_id, id FROM payment
-    WHERE status = 'AUTHORIZED' AND hold_expires_at <= $1 ORDER BY hold_expires_at LIMIT $2
+    WHERE hold_expires_at <= $1 ORDER BY hold_expires_at LIMIT $2
 """
 
 #: The lease: whoever raises the version may work until `due_at` comes again.
@@ -87,10 +92,19 @@ class Reconciler:
         async with self._database.worker() as session:
             due = await session.fetch(_DUE, at, limit)
             ended = await session.fetch(_EXPIRED, at, limit)
-        for row in due:
-            await self._guarded(self._look_after, row["tenant_id"], row["id"], at)
-        for row in ended:
-            await self._guarded(self._expire, row["tenant_id"], row["id"], at)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def take(
+            work: Callable[[uuid.UUID, str, datetime], Awaitable[None]], rows: Sequence[Any]
+        ) -> None:
+            async def one(row: Any) -> None:
+                async with places:
+                    await self._guarded(work, row["tenant_id"], row["id"], at)
+
+            await asyncio.gather(*map(one, rows))
+
+        await take(self._look_after, due)
+        await take(self._expire, ended)
         return len(due) + len(ended)
 
     async def _guarded(
@@ -144,7 +158,10 @@ class Reconciler:
             return finding_of(answer, operation, source="lookup")
         if operation.status not in ("sending", "unknown"):
             return None
-        manifest = self._registry.gateway(operation.gateway).manifest
+        gateway = self._registry.installed.gateways.get(operation.gateway)
+        if gateway is None:
+            return None  # it was uninstalled: nobody can be asked until it is back
+        manifest = gateway.manifest
         age = at - operation.sent_at
         in_window = age < timedelta(seconds=manifest.key_window_s)
         if operation.resendable and manifest.supports_idempotency and in_window:
@@ -189,15 +206,17 @@ class Reconciler:
             payment, operations = found
             still = payment.hold_expires_at is not None and payment.hold_expires_at <= now
             reserved = payment.capture_reserved_minor + payment.void_reserved_minor
-            if payment.status != "AUTHORIZED" or not still or reserved:
+            hold = settled_hold(operations)
+            if not still or reserved or hold is None:
                 return
-            hold = next(o for o in reversed(operations) if o.status == "succeeded")
             await self._recorder.record_fact(
                 session,
                 context,
                 payment,
                 operations,
-                _release(payment, hold, at=now),
+                msgspec.structs.replace(
+                    _release(payment, hold, at=now), created_at=made_after(operations, at=now)
+                ),
                 reason=HOLD_EXPIRED,
                 at=now,
             )

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import asyncpg
+import msgspec
+
 from payengine import faults
 from payengine.clock import Clock
 from payengine.context import TenantContext
@@ -17,14 +20,19 @@ from payengine.errors import NotFound, OperationInFlight, TransitionRefused
 from payengine.ledger import open_holds
 from payengine.payments import store
 from payengine.payments.findings import Finding
+from payengine.payments.methods import saved_token
 from payengine.payments.models import Operation, Payment
 from payengine.payments.requests import lookup_request, stored_request
 from payengine.payments.settle import Change, settle
-from payengine.plugin import Amount
+from payengine.plugin import Amount, Authorize, PaymentMethod
 from payengine.registry import Answer, Registry
 from payengine.storage import Database, Session
+from payengine.vault import Vault
 
 __all__ = ["Recorder"]
+
+#: How often a finding is tried to be written while others move the same operation.
+_TRIES = 5
 
 
 class Recorder:
@@ -35,31 +43,59 @@ class Recorder:
         *,
         database: Database,
         registry: Registry,
+        vault: Vault,
         clock: Clock,
         nudge: Callable[[], None],
     ) -> None:
         """`nudge` tells the relay that there are new events."""
         self._database = database
+        self._vault = vault
         self._registry = registry
         self._clock = clock
         self._nudge = nudge
 
     async def send(
-        self, context: TenantContext, operation: Operation, *, deadline_ms: int
+        self,
+        context: TenantContext,
+        operation: Operation,
+        *,
+        deadline_ms: int,
+        method: PaymentMethod | None = None,
     ) -> Answer:
-        """Send the operation's stored request; no transaction is open meanwhile."""
+        """Send the operation's stored request; no transaction is open meanwhile.
+
+        `method` spares opening an authorization's saved method again.
+        """
         if operation.kind == "dispute":
             raise TransitionRefused("A dispute is not sent to anybody.")
+        request = await self._request(context, operation, method)
         faults.point("before_gateway")
         answer = await self._registry.call(
             context,
             operation.gateway,
             operation.kind,
-            stored_request(operation),
+            request,
             deadline_ms=deadline_ms,
         )
         faults.point("after_gateway")
         return answer
+
+    async def _request(
+        self, context: TenantContext, operation: Operation, method: PaymentMethod | None
+    ) -> msgspec.Struct:
+        request = stored_request(operation)
+        if not isinstance(request, Authorize) or not request.payment_method.saved:
+            return request
+        if method is None:
+            async with self._database.tenant(context.tenant_id) as session:
+                method = await saved_token(
+                    session,
+                    self._vault,
+                    context.tenant_id,
+                    request.payment_method.token,
+                    detached_too=True,
+                )
+        return msgspec.structs.replace(request, payment_method=method)
 
     async def look_up(
         self, context: TenantContext, operation: Operation, *, deadline_ms: int
@@ -85,9 +121,12 @@ class Recorder:
         change = settle(payment, [operation], operation, finding, at=at)
         if change is None:
             return None
-        async with self._database.tenant(context.tenant_id) as session:
-            written = await store.write_change(session, context.tenant_id, change)
-            faults.point("before_commit")
+        try:
+            async with self._database.tenant(context.tenant_id) as session:
+                written = await store.write_change(session, context.tenant_id, change)
+                faults.point("before_commit")
+        except asyncpg.DeadlockDetectedError:
+            return None  # with whoever locked the payment first; nothing was written
         faults.point("after_commit")
         self._nudge()
         return change if written else None
@@ -127,7 +166,33 @@ class Recorder:
         """Record the finding; the rows as they then stand.
 
         With `version` (a fencing token), the finding is dropped where the operation has moved on.
+        Raises `OperationInFlight` where others move the operation all the time.
         """
+        for _ in range(_TRIES):
+            try:
+                recorded = await self._record(
+                    context,
+                    payment_id=payment_id,
+                    operation_id=operation_id,
+                    finding=finding,
+                    version=version,
+                )
+            except asyncpg.DeadlockDetectedError:
+                continue
+            if recorded is not None:
+                return recorded
+        raise OperationInFlight
+
+    async def _record(
+        self,
+        context: TenantContext,
+        *,
+        payment_id: str,
+        operation_id: str,
+        finding: Finding,
+        version: int | None,
+    ) -> tuple[Payment, Operation] | None:
+        """One try of `record`; None where the rows moved on between reading and writing."""
         at = self._clock.now(context.tenant_id)
         async with self._database.tenant(context.tenant_id) as session:
             found = await store.load(session, context.tenant_id, payment_id, lock=True)
@@ -141,8 +206,10 @@ class Recorder:
             change = settle(payment, operations, operation, finding, holds=holds, at=at)
             if change is None:
                 return payment, operation
-            await store.write_change(session, context.tenant_id, change)
+            written = await store.write_change(session, context.tenant_id, change)
             faults.point("before_commit")
+        if not written:
+            return None
         faults.point("after_commit")
         self._nudge()
         return change.payment, change.operation

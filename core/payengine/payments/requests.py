@@ -23,7 +23,13 @@ from payengine.plugin import (
     from_plain,
 )
 
-__all__ = ["authorize_request", "lookup_request", "step_request", "stored_request"]
+__all__ = [
+    "authorize_request",
+    "lookup_request",
+    "step_request",
+    "stored_authorization",
+    "stored_request",
+]
 
 _KINDS: dict[str, type[msgspec.Struct]] = {
     "authorize": Authorize,
@@ -50,6 +56,14 @@ def authorize_request(payment: Payment, method: PaymentMethod, *, key: str) -> A
     )
 
 
+def stored_authorization(request: Authorize, *, saved_id: str | None) -> dict[str, Any]:
+    """The request in its stored form: a saved method's id stands for its token, which is sealed."""
+    plain: dict[str, Any] = msgspec.to_builtins(request)
+    if saved_id is not None:
+        plain["payment_method"]["token"] = saved_id
+    return plain
+
+
 def step_request(
     kind: str,
     *,
@@ -70,7 +84,7 @@ def step_request(
 
 
 def stored_request(operation: Operation) -> msgspec.Struct:
-    """The request as it was first sent."""
+    """The request as it was first sent, but for a saved method's token."""
     return from_plain(operation.request, _KINDS[operation.kind])
 
 

@@ -27,13 +27,13 @@ from payengine.errors import (
 from payengine.ids import new_id
 from payengine.payments import store
 from payengine.payments.checks import check_confirm, check_create, fingerprint
-from payengine.payments.findings import Finding, Source, finding_of
+from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import made_after
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, MethodInput
 from payengine.payments.methods import saved_token
 from payengine.payments.models import Attempt, Operation, Payment
 from payengine.payments.record import Recorder
-from payengine.payments.requests import authorize_request
+from payengine.payments.requests import authorize_request, stored_authorization
 from payengine.payments.settle import event_of
 from payengine.plugin import PaymentMethod
 from payengine.registry import EnabledGateway, Registry
@@ -41,7 +41,7 @@ from payengine.routing import Candidate, Choice, choose
 from payengine.storage import Database, Session
 from payengine.vault import Vault
 
-__all__ = ["GRACE_MS", "PaymentOpening", "PaymentResult"]
+__all__ = ["GRACE_MS", "PaymentOpening", "PaymentResult", "result_of"]
 
 T = TypeVar("T")
 
@@ -106,7 +106,20 @@ class PaymentOpening:
         # Read before the transaction: inside, a second connection could starve the pool.
         enabled = await self._registry.for_tenant(context)
         async with self._database.tenant(context.tenant_id) as session:
-            method = await self._method(session, context, request)
+            try:
+                method = await self._method(session, context, request, request.customer_id)
+            except PayengineError:
+                # The method may have been detached since; what was made with it is still there.
+                earlier = await store.claimed(
+                    session,
+                    context.tenant_id,
+                    key=request.idempotency_key,
+                    fingerprint=fingerprint("createPayment", request),
+                )
+                if earlier is None:
+                    raise
+                return await self._replay(session, context, earlier)
+            payment = msgspec.structs.replace(payment, method_kind=method.kind)
             earlier = await store.claim_payment(
                 session,
                 context.tenant_id,
@@ -118,7 +131,6 @@ class PaymentOpening:
                 return await self._replay(session, context, earlier)
             choice = _route(enabled, payment, method)
             operation, attempt = self._intent(payment, method, choice, number=1, at=now)
-            payment = msgspec.structs.replace(payment, method_kind=method.kind)
             await store.record_intent(
                 session,
                 context.tenant_id,
@@ -126,7 +138,7 @@ class PaymentOpening:
                 operation,
                 event_of("payment.created", payment, operation, at=now),
             )
-        return await self._send(context, payment, operation)
+        return await self._send(context, payment, operation, method)
 
     async def _try_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         now = self._clock.now(context.tenant_id)
@@ -152,10 +164,18 @@ class PaymentOpening:
                         f"A payment that is {payment.status} takes no other method."
                     )
                 )
-            method = await self._method(session, context, request)
+            method = await self._method(session, context, request, payment.customer_id)
             choice = _route(enabled, payment, method)
             number = 1 + len({operation.attempt_id for operation in operations})
-            operation, attempt = self._intent(payment, method, choice, number=number, at=now)
+            operation, attempt = self._intent(
+                msgspec.structs.replace(
+                    payment, saved_payment_method_id=request.saved_payment_method_id
+                ),
+                method,
+                choice,
+                number=number,
+                at=now,
+            )
             operation = msgspec.structs.replace(
                 operation, created_at=made_after(operations, at=now)
             )
@@ -174,7 +194,7 @@ class PaymentOpening:
                 operation,
                 event_of("payment.attempted", payment, operation, at=now),
             )
-        return await self._send(context, payment, operation, alone=False)
+        return await self._send(context, payment, operation, method, alone=False)
 
     async def _ask_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         now = self._clock.now(context.tenant_id)
@@ -213,18 +233,20 @@ class PaymentOpening:
         context: TenantContext,
         payment: Payment,
         operation: Operation,
+        method: PaymentMethod,
         *,
         alone: bool = True,
-        source: Source = "answer",
     ) -> PaymentResult:
         """Call the gateway and record its answer; `alone`: the payment has no other operation."""
         faults.point("after_intent")
-        answer = await self._recorder.send(context, operation, deadline_ms=self._deadline_ms)
-        finding = finding_of(answer, operation, source=source)
-        if alone and source == "answer":
+        answer = await self._recorder.send(
+            context, operation, method=method, deadline_ms=self._deadline_ms
+        )
+        finding = finding_of(answer, operation, source="answer")
+        if alone:
             change = await self._recorder.record_first(context, payment, operation, finding)
             if change is not None:
-                return _result(change.payment, change.operation)
+                return result_of(change.payment, change.operation)
         return await self._settled(context, payment.id, operation.id, finding)
 
     async def _settled(
@@ -233,16 +255,21 @@ class PaymentOpening:
         payment, operation = await self._recorder.record(
             context, payment_id=payment_id, operation_id=operation_id, finding=finding
         )
-        return _result(payment, operation)
+        return result_of(payment, operation)
 
     async def _replay(
         self, session: Session, context: TenantContext, payment_id: str
     ) -> PaymentResult:
         payment, operations = await _load(session, context, payment_id)
-        return _result(payment, operations[-1] if operations else None)
+        tries = [each for each in operations if each.kind == "authorize"]
+        return result_of(payment, tries[-1] if tries else None)
 
     async def _method(
-        self, session: Session, context: TenantContext, request: CreatePayment | ConfirmPayment
+        self,
+        session: Session,
+        context: TenantContext,
+        request: CreatePayment | ConfirmPayment,
+        customer_id: str | None,
     ) -> PaymentMethod:
         given: MethodInput | None = request.payment_method
         if given is not None:
@@ -250,7 +277,11 @@ class PaymentOpening:
         if request.saved_payment_method_id is None:
             raise PaymentMethodInvalid(path=("paymentMethod",))
         return await saved_token(
-            session, self._vault, context.tenant_id, request.saved_payment_method_id
+            session,
+            self._vault,
+            context.tenant_id,
+            request.saved_payment_method_id,
+            customer_id=customer_id,
         )
 
     def _intent(
@@ -284,7 +315,7 @@ class PaymentOpening:
             capture=request.capture,
             gateway=choice.gateway,
             provider_key=operation_id,
-            request=msgspec.to_builtins(request),
+            request=stored_authorization(request, saved_id=payment.saved_payment_method_id),
             sent_at=at,
             due_at=at + timedelta(milliseconds=self._deadline_ms + GRACE_MS),
             created_at=at,
@@ -337,7 +368,8 @@ def _new_payment(request: CreatePayment, *, at: datetime) -> Payment:
     )
 
 
-def _result(payment: Payment, operation: Operation | None) -> PaymentResult:
+def result_of(payment: Payment, operation: Operation | None) -> PaymentResult:
+    """The payment and the operation that was asked for; an error where nothing was sent."""
     unsent = operation is not None and operation.status == "not_sent"
     return PaymentResult(
         payment=payment, operation=operation, error=GatewayUnavailable() if unsent else None

@@ -47,7 +47,7 @@ from payengine.payments.plans import (
 )
 from payengine.payments.record import Recorder
 from payengine.payments.requests import step_request
-from payengine.payments.service import GRACE_MS, PaymentResult
+from payengine.payments.service import GRACE_MS, PaymentResult, result_of
 from payengine.payments.settle import event_of
 from payengine.plugin import Amount
 from payengine.registry import Registry
@@ -93,7 +93,7 @@ class PaymentSteps:
             return plan_capture(
                 payment,
                 operations,
-                self._registry.gateway(payment_gateway(operations)).manifest,
+                self._registry.gateway(_payment_gateway(operations)).manifest,
                 amount_minor=request.amount_minor,
                 final=request.final,
                 at=at,
@@ -133,7 +133,7 @@ class PaymentSteps:
             return plan_increment(
                 payment,
                 operations,
-                self._registry.gateway(payment_gateway(operations)).manifest,
+                self._registry.gateway(_payment_gateway(operations)).manifest,
                 amount_minor=request.amount_minor,
                 at=at,
             )
@@ -200,7 +200,7 @@ class PaymentSteps:
             operation_id=operation.id,
             finding=finding_of(answer, operation, source="answer"),
         )
-        return PaymentResult(payment=payment, operation=operation)
+        return result_of(payment, operation)
 
     async def _reserve(
         self,
@@ -308,7 +308,7 @@ def _check_amount(amount_minor: int, currency: str) -> None:
         raise type(refused)(refused.message, path=("amountMinor",)) from None
 
 
-def payment_gateway(operations: list[Operation]) -> str:
+def _payment_gateway(operations: list[Operation]) -> str:
     """The gateway of the payment's last attempt; empty where there was none."""
     return operations[-1].gateway if operations else ""
 
@@ -324,7 +324,7 @@ async def _load(
 
 def _replay(payment: Payment, operations: list[Operation], operation_id: str) -> PaymentResult:
     operation = next((each for each in operations if each.id == operation_id), None)
-    return PaymentResult(payment=payment, operation=operation)
+    return result_of(payment, operation)
 
 
 def _asked(operation: Operation) -> str:

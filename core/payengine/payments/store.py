@@ -29,6 +29,7 @@ __all__ = [
     "PAYMENT",
     "claim",
     "claim_payment",
+    "claimed",
     "insert_operation",
     "load",
     "operations_of",
@@ -217,7 +218,7 @@ async def claim_payment(
         raise NotFound("There is no such customer.", path=("customerId",)) from None
     if made is not None:
         return None
-    return await _claimed_before(session, tenant_id, key=key, fingerprint=fingerprint)
+    return await claimed(session, tenant_id, key=key, fingerprint=fingerprint)
 
 
 async def claim(
@@ -237,14 +238,17 @@ async def claim(
     made = await session.fetchval(_CLAIM, tenant_id, key, mutation, fingerprint, resource_id, at)
     if made is not None:
         return None
-    return await _claimed_before(session, tenant_id, key=key, fingerprint=fingerprint)
+    return await claimed(session, tenant_id, key=key, fingerprint=fingerprint)
 
 
-async def _claimed_before(
+async def claimed(
     session: Session, tenant_id: uuid.UUID, *, key: str, fingerprint: bytes
-) -> str:
+) -> str | None:
+    """What the key was claimed for, or None; raises `IdempotencyConflict` for another input."""
     row = await session.fetchrow(_CLAIMED, tenant_id, key)
-    if row is None or row["fingerprint"] != fingerprint:
+    if row is None:
+        return None
+    if row["fingerprint"] != fingerprint:
         raise IdempotencyConflict(path=("idempotencyKey",))
     found: str = row["resource_id"]
     return found

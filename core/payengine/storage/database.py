@@ -7,6 +7,7 @@ directory. The tenant is set in the same message as BEGIN and is gone with the t
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ __all__ = ["Counters", "Database"]
 
 _STATEMENT_TIMEOUT_MS = 30_000
 _STATEMENT_CACHE = 512
+_CLOSE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -67,9 +69,15 @@ class Database:
         return cls(app, worker, door)
 
     async def close(self) -> None:
-        """Wait for the transactions under way, then close every connection."""
-        for pool in (self._app, self._worker, self._door):
-            await pool.close()
+        """Wait for the transactions under way, at most 5 s, then close every connection."""
+        pools = (self._app, self._worker, self._door)
+        closing = [asyncio.ensure_future(pool.close()) for pool in pools]
+        _, late = await asyncio.wait(closing, timeout=_CLOSE_S)
+        for pool, task in zip(pools, closing, strict=True):
+            if task in late:
+                pool.terminate()
+                task.cancel()
+        await asyncio.gather(*closing, return_exceptions=True)
 
     @asynccontextmanager
     async def tenant(self, tenant_id: uuid.UUID) -> AsyncIterator[Session]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from payengine.errors import EnvironmentProblem
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
 __all__ = ["migrate"]
+
+# Alembic and SQLAlchemy are imported where something is to be migrated: a start is quicker.
 
 _LOCK = 7_302_013_224  # an arbitrary constant that names this lock among advisory locks
 
@@ -29,6 +32,8 @@ def _scripts() -> Path:
 
 
 def _configuration(login_role: str) -> Config:
+    from alembic.config import Config
+
     configuration = Config()
     configuration.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
     configuration.attributes["login_role"] = login_role
@@ -36,6 +41,8 @@ def _configuration(login_role: str) -> Config:
 
 
 def _upgrade(connection: Connection, login_role: str) -> None:
+    from alembic import command
+
     configuration = _configuration(login_role)
     configuration.attributes["connection"] = connection
     command.upgrade(configuration, "head")
@@ -71,6 +78,8 @@ async def migrate(*, owner_url: str, login_url: str) -> None:
 
 
 async def _run(owner_url: str, *, login_role: str) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     lock = await asyncpg.connect(owner_url)
     try:
         if lock.get_server_version().major < 15:

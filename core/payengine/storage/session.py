@@ -1,7 +1,6 @@
 """What may be asked inside a transaction?
 
-A `Session` lives as long as its transaction. It takes SQL text with `$1` parameters; a SQLAlchemy
-Core statement is compiled by `payengine.storage.compiled` first.
+A `Session` lives as long as its transaction. It takes SQL text with `$1` parameters.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from payengine_sandbox.records import Command, Operation, ProviderError, Status
 from payengine_sandbox.settings import SandboxSettings
 from payengine_sandbox.store import Store
 
-__all__ = ["Engine", "fee_of", "reference_of"]
+__all__ = ["Engine", "fee_of", "now_us", "reference_of"]
 
 _DAY_US = 86_400_000_000
 _SETTLE_BATCH = 20

@@ -1,0 +1,176 @@
+"""Do status, amounts and ledger agree after whatever happens, in whatever order it is learned?"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from payengine.payments.findings import Finding
+from payengine.payments.fold import fold
+from payengine.payments.settle import next_look, settle
+from payengine.payments.transitions import PAYMENT_TRANSITIONS
+from payengine.plugin import Amount, Outcome
+
+from tests.core.payments.histories import START, History, operation, payment
+
+_ENDS = ("succeeded", "declined", "not_sent", "unknown", "pending")
+_STEPS = st.one_of(
+    st.tuples(
+        st.just("ask"),
+        st.sampled_from(["capture", "void", "refund", "increment"]),
+        st.one_of(st.none(), st.integers(1, 1_200)),
+        st.booleans(),
+    ),
+    st.tuples(st.just("find"), st.integers(0, 20), st.sampled_from(_ENDS), st.booleans()),
+    st.tuples(st.just("expire"), st.none(), st.none(), st.none()),
+)
+
+
+def _assert_agrees(history: History) -> None:
+    """The row is the fold, and the ledger says the same as the row."""
+    now = history.payment
+    folded = fold(history.operations)
+    for name in folded.__struct_fields__:
+        assert getattr(now, name) == getattr(folded, name), name
+    for name in folded.__struct_fields__:
+        if name.endswith("_minor"):
+            assert getattr(folded, name) >= 0
+    pending_refunds = now.refund_reserved_minor
+    assert history.owed == now.captured_minor - now.refunded_minor - pending_refunds
+    held = now.authorized_minor - now.captured_minor - now.voided_minor
+    if "over_captured" not in now.anomalies:
+        assert history.reserved == held
+    else:
+        assert history.reserved == 0
+    reserved = now.capture_reserved_minor + now.void_reserved_minor
+    assert held >= reserved or now.anomalies
+    assert now.refundable_minor >= 0
+
+
+def _live(history: History, step: tuple[str, object, object, object], *, late: bool) -> None:
+    what, first, second, third = step
+    before = history.payment.status
+    if what == "ask":
+        assert isinstance(first, str)
+        amount = second if isinstance(second, int) else None
+        history.ask(first, amount, final=bool(third))
+    elif what == "expire":
+        history.expire()
+    else:
+        assert isinstance(first, int)
+        index = first % len(history.operations)
+        known = history.operations[index].status
+        ended = known in ("declined", "not_sent", "canceled", "expired")
+        if late or not ended:
+            history.find(index, second)  # type: ignore[arg-type]
+    after = history.payment.status
+    assert after == before or after in PAYMENT_TRANSITIONS[before], (before, after)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    amount=st.integers(1, 1_000),
+    method=st.sampled_from(["AUTOMATIC", "MANUAL"]),
+    steps=st.lists(_STEPS, max_size=25),
+)
+def test_a_legal_history_agrees_with_its_ledger_and_has_no_anomaly(
+    amount: int, method: str, steps: list[tuple[str, object, object, object]]
+) -> None:
+    history = History(amount=amount, capture_method=method)  # type: ignore[arg-type]
+    for step in steps:
+        _live(history, step, late=False)
+        _assert_agrees(history)
+    assert history.payment.anomalies == ()
+    assert not history.payment.needs_review
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    amount=st.integers(1, 1_000),
+    method=st.sampled_from(["AUTOMATIC", "MANUAL"]),
+    steps=st.lists(_STEPS, max_size=25),
+)
+def test_what_happened_late_is_recorded_and_marked(
+    amount: int, method: str, steps: list[tuple[str, object, object, object]]
+) -> None:
+    history = History(amount=amount, capture_method=method)  # type: ignore[arg-type]
+    for step in steps:
+        _live(history, step, late=True)
+        _assert_agrees(history)
+    late = any(each.anomaly == "late_success" for each in history.operations)
+    assert late == ("late_success" in history.payment.anomalies)
+    assert history.payment.needs_review == bool(history.payment.anomalies)
+
+
+def test_the_agreement_is_not_empty_talk() -> None:
+    history = History(amount=1_000, capture_method="MANUAL")
+    history.find(0, "succeeded")
+    _assert_agrees(history)
+    history.lines.clear()
+    with pytest.raises(AssertionError):
+        _assert_agrees(history)
+
+
+def test_a_finding_that_tells_nothing_new_changes_nothing() -> None:
+    history = History(amount=1_000, capture_method="AUTOMATIC")
+    assert history.find(0, "succeeded") is not None
+    for status in _ENDS:
+        assert history.find(0, status) is None  # type: ignore[arg-type]
+
+
+def test_a_late_capture_over_a_void_is_over_captured() -> None:
+    history = History(amount=1_000, capture_method="MANUAL")
+    history.find(0, "succeeded")
+    history.ask("capture", 1_000)
+    history.find(1, "declined")
+    history.ask("void", None)
+    history.find(2, "succeeded")
+    assert history.payment.status == "CANCELED"
+    history.find(1, "succeeded")
+    assert history.payment.status == "CAPTURED"
+    assert history.payment.anomalies == ("late_success", "over_captured")
+    assert history.payment.needs_review
+    assert history.owed == 1_000
+
+
+def test_a_late_refund_is_over_refunded() -> None:
+    history = History(amount=1_000, capture_method="AUTOMATIC")
+    history.find(0, "succeeded")
+    history.ask("refund", None)
+    history.find(1, "not_sent")
+    history.ask("refund", None)
+    history.find(2, "succeeded")
+    history.find(1, "succeeded")
+    assert history.payment.anomalies == ("late_success", "over_refunded")
+    assert history.owed == -1_000
+
+
+def test_a_void_that_the_buyer_outran_releases_the_hold() -> None:
+    history = History(amount=1_000, capture_method="MANUAL")
+    history.find(0, "requires_action")
+    history.ask("void", None)
+    history.find(0, "succeeded")
+    history.find(1, "succeeded")
+    assert history.payment.status == "CANCELED"
+    _assert_agrees(history)
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown", "pending", "requires_action"])
+def test_another_amount_marks_the_payment_once_whatever_it_waits_for(status: str) -> None:
+    said = Outcome(status="succeeded", captured=True, amount=Amount(999, "EUR"))
+    finding = Finding(status="unknown", source="lookup", outcome=said, mismatch=True)
+    waiting = operation(status=status)
+    now = payment()
+    change = settle(now, [waiting], waiting, finding, at=START)
+    assert change is not None
+    assert change.payment.conflicted
+    assert change.payment.needs_review
+    assert change.postings == ()
+    assert change.evidence is not None
+    assert change.operation.due_at is None
+    assert settle(change.payment, [change.operation], change.operation, finding, at=START) is None
+
+
+def test_looks_are_spaced_out_up_to_ten_minutes() -> None:
+    waits = [(next_look(tries, at=START) - START).total_seconds() for tries in (0, 1, 2, 9, 10, 99)]
+    assert waits == [1, 2, 4, 512, 600, 600]
