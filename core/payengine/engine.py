@@ -75,52 +75,65 @@ async def open_engine(
         wake_ups = WakeUps(redis_url, feed)
         wake_ups.start()
         stack.push_async_callback(wake_ups.stop)
-        unpublished = asyncio.Event()
-        recorder = Recorder(
+        engine = _assemble(
+            settings, database, vault, registry, clock=clock, log=log, feed=feed, wake_ups=wake_ups
+        )
+        if background:
+            engine.background.start()
+            stack.push_async_callback(engine.background.stop)
+        yield engine
+
+
+def _assemble(
+    settings: Settings,
+    database: Database,
+    vault: Vault,
+    registry: Registry,
+    *,
+    clock: Clock,
+    log: EventLog,
+    feed: Feed,
+    wake_ups: WakeUps,
+) -> Engine:
+    unpublished = asyncio.Event()
+    deadline_ms = settings.gateway_deadline_ms
+    recorder = Recorder(
+        database=database, registry=registry, vault=vault, clock=clock, nudge=unpublished.set
+    )
+    reconciler = Reconciler(
+        database=database,
+        registry=registry,
+        clock=clock,
+        recorder=recorder,
+        deadline_ms=deadline_ms,
+    )
+    return Engine(
+        settings=settings,
+        database=database,
+        clock=clock,
+        vault=vault,
+        registry=registry,
+        payments=Payments(
             database=database,
             registry=registry,
+            clock=clock,
             vault=vault,
-            clock=clock,
-            nudge=unpublished.set,
-        )
-        reconciler = Reconciler(
-            database=database,
-            registry=registry,
-            clock=clock,
             recorder=recorder,
-            deadline_ms=settings.gateway_deadline_ms,
-        )
-        running = Background(
+            deadline_ms=deadline_ms,
+        ),
+        customers=Customers(database=database, vault=vault, clock=clock),
+        ledger=Ledger(database),
+        events=log,
+        feed=feed,
+        reconciler=reconciler,
+        background=Background(
             database=database,
             feed=feed,
             wake_ups=wake_ups,
             reconciler=reconciler,
             unpublished=unpublished,
-        )
-        if background:
-            running.start()
-            stack.push_async_callback(running.stop)
-        yield Engine(
-            settings=settings,
-            database=database,
-            clock=clock,
-            vault=vault,
-            registry=registry,
-            payments=Payments(
-                database=database,
-                registry=registry,
-                clock=clock,
-                vault=vault,
-                recorder=recorder,
-                deadline_ms=settings.gateway_deadline_ms,
-            ),
-            customers=Customers(database=database, vault=vault, clock=clock),
-            ledger=Ledger(database),
-            events=log,
-            feed=feed,
-            reconciler=reconciler,
-            background=running,
-        )
+        ),
+    )
 
 
 @asynccontextmanager

@@ -84,7 +84,7 @@ class Program:
 
 async def _read(stream: asyncio.StreamReader | None, lines: list[str]) -> None:
     assert stream is not None
-    async for line in stream:
+    while line := await stream.readline():
         lines.append(line.decode().rstrip("\n"))
 
 

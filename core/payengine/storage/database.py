@@ -23,6 +23,7 @@ __all__ = ["Counters", "Database"]
 
 _STATEMENT_TIMEOUT_MS = 30_000
 _STATEMENT_CACHE = 512
+_IDLE_TIMEOUT_MS = 10_000
 _CLOSE_S = 5.0
 
 
@@ -134,6 +135,8 @@ async def _open_pool(url: str, *, role: str, size: int) -> asyncpg.Pool:
             "application_name": role,
             "jit": "off",
             "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+            # A process that is frozen inside a transaction loses it, and its locks with it.
+            "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
             "timezone": "UTC",
         },
     )

@@ -18,6 +18,7 @@ from payengine.errors import EnvironmentProblem
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 __all__ = ["migrate"]
 
@@ -70,11 +71,22 @@ async def migrate(*, owner_url: str, login_url: str) -> None:
         if not await _is_current(owner_url):
             await _run(owner_url, login_role=urlsplit(login_url).username or "payengine_login")
         await _keep_epoch(owner_url)
-    except asyncpg.InsufficientPrivilegeError as refused:
-        raise EnvironmentProblem(
-            f"The database's owner role lacks a privilege: {refused}. Migrations need a role that "
+    except (OSError, asyncpg.PostgresError, DBAPIError) as refused:
+        raise _explained(refused) from None
+
+
+def _explained(refused: Exception) -> EnvironmentProblem:
+    """What an operator can do about it; the URL, which may hold a password, is not repeated."""
+    cause = refused.orig.__cause__ if isinstance(refused, DBAPIError) and refused.orig else refused
+    if getattr(cause, "sqlstate", None) == asyncpg.InsufficientPrivilegeError.sqlstate:
+        return EnvironmentProblem(
+            f"The database's owner role lacks a privilege: {cause}. Migrations need a role that "
             "owns the database and has CREATEROLE; name it in PAYENGINE_MIGRATION_URL."
-        ) from None
+        )
+    return EnvironmentProblem(
+        f"The database cannot be used: {cause}. Check PAYENGINE_DATABASE_URL and "
+        "PAYENGINE_MIGRATION_URL, and that the server runs."
+    )
 
 
 async def _run(owner_url: str, *, login_role: str) -> None:
