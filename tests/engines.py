@@ -200,30 +200,17 @@ class Shop:
 
     async def booked(self, payment_id: str) -> tuple[int, int]:
         """What the ledger has of the payment: (net owed to the merchant, still reserved)."""
+        lines = await self.engine.ledger.transfers_of(self.context, payment_id)
+        ended = {(line.pending_transaction_id, line.pending_line) for line in lines}
         owed = reserved = 0
-        for line in await self.engine.ledger.transfers_of(self.context, payment_id):
-            sign = (line.credit_account == "merchant_payable:main") - (
-                line.debit_account == "merchant_payable:main"
-            )
+        for line in lines:
             if line.phase in ("posted", "post"):
-                owed += sign * line.amount_minor
-            if line.phase == "pending":
+                credited = line.credit_account == "merchant_payable:main"
+                debited = line.debit_account == "merchant_payable:main"
+                owed += (credited - debited) * line.amount_minor
+            if line.phase == "pending" and (line.transaction_id, line.line) not in ended:
                 reserved += line.amount_minor
-        for line in await self.engine.ledger.transfers_of(self.context, payment_id):
-            if line.pending_transaction_id is not None:
-                reserved -= await self._pending_amount(line.pending_transaction_id, line)
         return owed, reserved
-
-    async def _pending_amount(self, transaction_id: str, line: Any) -> int:
-        async with self.engine.database.tenant(self.context.tenant_id) as session:
-            amount: int = await session.fetchval(
-                "SELECT amount_minor FROM ledger_transfer"
-                " WHERE tenant_id = $1 AND transaction_id = $2 AND line = $3",
-                self.context.tenant_id,
-                transaction_id,
-                line.pending_line,
-            )
-        return amount
 
     async def check(self, payment_id: str) -> Payment:
         """The payment, after its row, its operations and the ledger have been compared."""

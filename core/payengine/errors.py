@@ -19,6 +19,7 @@ __all__ = [
     "Conflict",
     "CurrencyMismatch",
     "CursorInvalid",
+    "DatabaseUnavailable",
     "EnvironmentProblem",
     "GatewayUnavailable",
     "HoldAlreadyResolved",
@@ -245,6 +246,13 @@ class GatewayUnavailable(PayengineError):
     """No gateway can take this payment now; nothing was sent, so it is safe to try again."""
 
     code = "GATEWAY_UNAVAILABLE"
+    retryable = True
+
+
+class DatabaseUnavailable(PayengineError):
+    """The database is away; ask again with the same idempotency key, and nothing happens twice."""
+
+    code = "UNAVAILABLE"
     retryable = True
 
 

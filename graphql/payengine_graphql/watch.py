@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ import websockets
 from payengine.errors import ConfigurationError, EnvironmentProblem
 from payengine.money import decimal_text
 from payengine.settings import Settings
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -29,11 +29,14 @@ from rich.text import Text
 
 from payengine_graphql.demo.tenants import read_demo_tenants
 
-__all__ = ["Sighting", "follow", "run"]
+__all__ = ["Screen", "Sighting", "follow", "run"]
 
 _PROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _PAUSE_S = 0.5
-_LINES = 22
+_MOST_LINES = 200
+_HEAD_LINES = 5  # the panel and the table's header
+_NARROW = 60
+_WIDE = 90
 _RATE_OVER_S = 10.0
 _SUBSCRIPTION = """
     subscription ($after: String) {
@@ -69,11 +72,17 @@ class _Refused(EnvironmentProblem):
     """The server does not let this client watch."""
 
 
-async def follow(url: str, key: str, *, shop: str = "") -> AsyncIterator[Sighting]:
+def _untold(is_live: bool) -> None:
+    """Nobody asked to be told."""
+
+
+async def follow(
+    url: str, key: str, *, shop: str = "", told: Callable[[bool], None] = _untold
+) -> AsyncIterator[Sighting]:
     """The tenant's events from now on, without gap or duplicate, for ever.
 
     Raises `EnvironmentProblem` where the key or the subscription is refused; a server that goes
-    away is waited for.
+    away is waited for, and `told` hears whether one answers.
     """
     after: str | None = None
     address = url.replace("http", "ws", 1) + "/graphql"
@@ -82,10 +91,12 @@ async def follow(url: str, key: str, *, shop: str = "") -> AsyncIterator[Sightin
             async with websockets.connect(
                 address, subprotocols=[_PROTOCOL], compression=None
             ) as socket:
+                told(True)
                 async for sighting in _listen(socket, key, after=after, shop=shop):
                     after = sighting.cursor
                     if sighting.type != "feed.resync":
                         yield sighting
+        told(False)
         await asyncio.sleep(_PAUSE_S)
 
 
@@ -133,14 +144,16 @@ async def run(settings: Settings, *, key: str | None, url: str | None, plain: bo
             "`make run`."
         )
     sightings: asyncio.Queue[Sighting] = asyncio.Queue(1_000)
+    is_plain = plain or not sys.stdout.isatty()
+    line = _Line(address, is_told=is_plain)
 
     async def watch_one(key: str, shop: str) -> None:
-        async for sighting in follow(address, key, shop=shop):
+        async for sighting in follow(address, key, shop=shop, told=line.told):
             await sightings.put(sighting)
 
     tasks = [asyncio.create_task(watch_one(each, shop)) for each, shop in watched]
-    show = _show_lines if plain or not sys.stdout.isatty() else _show_screen
-    showing = asyncio.create_task(show(sightings, address))
+    show = _show_lines(sightings) if is_plain else _show_screen(sightings, line)
+    showing = asyncio.create_task(show)
     try:
         done, _ = await asyncio.wait([*tasks, showing], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -152,7 +165,22 @@ async def run(settings: Settings, *, key: str | None, url: str | None, plain: bo
     return 0
 
 
-async def _show_lines(sightings: asyncio.Queue[Sighting], address: str) -> None:
+class _Line:
+    """Whether the server answers."""
+
+    def __init__(self, address: str, *, is_told: bool) -> None:
+        self.address = address
+        self.is_live: bool | None = None
+        self._is_told = is_told
+
+    def told(self, is_live: bool) -> None:
+        """The line is up or down; said on stderr where there is no screen."""
+        if self._is_told and not is_live and self.is_live is not False:
+            print(f"No server answers at {self.address}; waiting for one.", file=sys.stderr)
+        self.is_live = is_live
+
+
+async def _show_lines(sightings: asyncio.Queue[Sighting]) -> None:
     while True:
         each = await sightings.get()
         amount = decimal_text(_amount(each), each.data["currency"])
@@ -169,37 +197,43 @@ def _amount(sighting: Sighting) -> int:
     return amount
 
 
-async def _show_screen(sightings: asyncio.Queue[Sighting], address: str) -> None:
-    screen = _Screen(address)
-    with Live(screen.render(), console=Console(), refresh_per_second=12, screen=True) as live:
+async def _show_screen(sightings: asyncio.Queue[Sighting], line: _Line) -> None:
+    console = Console()
+    screen = Screen(line.address)
+    with Live(console=console, refresh_per_second=12, screen=True) as live:
         while True:
+            live.update(screen.render(console.size, is_live=line.is_live is not False))
             with contextlib.suppress(TimeoutError):
                 screen.add(await asyncio.wait_for(sightings.get(), 0.25))
                 while not sightings.empty():
                     screen.add(sightings.get_nowait())
-            live.update(screen.render())
 
 
-class _Screen:
+class Screen:
     """The last events, the counts and the rate."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._latest: deque[Sighting] = deque(maxlen=_LINES)
+        self._began = time.monotonic()
+        self._latest: deque[Sighting] = deque(maxlen=_MOST_LINES)
         self._moments: deque[float] = deque(maxlen=20_000)
         self._counts: Counter[str] = Counter()
         self._captured: Counter[str] = Counter()
 
     def add(self, sighting: Sighting) -> None:
-        self._latest.appendleft(sighting)
+        """Take in what happened; a payment's line is its outcome, not that it began."""
         self._counts[sighting.type] += 1
+        if sighting.type != "payment.created":
+            self._latest.appendleft(sighting)
         if sighting.type == "payment.captured":
             self._captured[sighting.data["currency"]] += _amount(sighting)
             self._moments.append(time.monotonic())
 
-    def render(self) -> Group:
+    def render(self, size: ConsoleDimensions, *, is_live: bool = True) -> Group:
+        """The picture, cut to the terminal's size."""
         now = time.monotonic()
-        rate = sum(now - moment < _RATE_OVER_S for moment in self._moments) / _RATE_OVER_S
+        over = min(max(now - self._began, 1.0), _RATE_OVER_S)
+        rate = sum(now - moment < over for moment in self._moments) / over
         taken, refused = self._counts["payment.captured"], self._counts["payment.declined"]
         share = f"{100 * taken / (taken + refused):.1f} %" if taken + refused else "–"
         totals = "   ".join(
@@ -212,28 +246,38 @@ class _Screen:
             (str(refused), "bold red"),
             ("   accepted ", "dim"),
             (share, "bold"),
-            ("   captures/s ", "dim"),
+            ("   a second ", "dim"),
             (f"{rate:.1f}", "bold"),
             ("\n" + (totals or "waiting for the first payment …"), "green"),
+            overflow="ellipsis",
+            no_wrap=True,
         )
-        title = f"payengine · live · {self._address}"
-        return Group(Panel(head, title=title, border_style="blue"), _table(self._latest))
+        state = "live" if is_live else "waiting for the server"
+        panel = Panel(
+            head,
+            title=f"payengine · {state} · {self._address}",
+            border_style="blue" if is_live else "red",
+        )
+        rows = max(size.height - _HEAD_LINES, 1)
+        return Group(panel, _table(list(self._latest)[:rows], width=size.width))
 
 
-def _table(latest: Sequence[Sighting]) -> Table:
+def _table(latest: Sequence[Sighting], *, width: int) -> Table:
+    """Narrow terminals show fewer columns, not cut ones."""
+    has_shops = width >= _NARROW and any(each.shop for each in latest)
+    has_ids = width >= _WIDE
+    names = ["time", *["shop"] * has_shops, *["payment"] * has_ids, "event"]
     table = Table(expand=True, box=None, header_style="dim")
-    for name in ("time", "shop", "payment", "event"):
+    for name in names:
         table.add_column(name, no_wrap=True)
     table.add_column("amount", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
     for each in latest:
-        colour = _COLOURS.get(each.type, "white")
-        table.add_row(
-            f"{each.occurred_at.astimezone():%H:%M:%S}",
-            each.shop,
-            Text(f"…{each.payment_id[-10:]}", style="dim"),
-            Text(each.type, style=colour),
-            f"{decimal_text(_amount(each), each.data['currency'])} {each.data['currency']}",
-            Text(str(each.data.get("decline_code", "")), style="red"),
-        )
+        reason = each.data.get("decline_code") or ""
+        event = Text(each.type.removeprefix("payment."), style=_COLOURS.get(each.type, "white"))
+        cells: list[str | Text] = [f"{each.occurred_at.astimezone():%H:%M:%S}"]
+        cells += [each.shop] * has_shops
+        cells += [Text(f"…{each.payment_id[-10:]}", style="dim")] * has_ids
+        cells += [event.append(f"  {reason}" if reason else "", style="dim red")]
+        amount = decimal_text(_amount(each), each.data["currency"])
+        table.add_row(*cells, f"{amount} {each.data['currency']}")
     return table

@@ -17,6 +17,7 @@ from typing import Any, Self
 import asyncpg
 import msgspec
 
+from payengine.errors import DatabaseUnavailable
 from payengine.storage.session import Session
 
 __all__ = ["Counters", "Database"]
@@ -33,6 +34,17 @@ class Counters:
 
     statements: int = 0
     commits: int = 0
+
+
+#: What asyncpg raises where the server is gone, going or not yet there.
+_AWAY = (
+    ConnectionError,
+    FileNotFoundError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.TooManyConnectionsError,
+)
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
@@ -101,17 +113,22 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, pool: asyncpg.Pool, begin: str) -> AsyncIterator[Session]:
-        async with pool.acquire() as connection:
-            try:
-                # Inside, as a BEGIN that was cancelled may have begun.
-                await connection.execute(begin)
-                yield Session(connection, self.counters)
-            except BaseException:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
-                raise
-            await connection.execute("COMMIT")
-            self.counters.commits += 1
+        try:
+            async with pool.acquire() as connection:
+                try:
+                    # Inside, as a BEGIN that was cancelled may have begun.
+                    await connection.execute(begin)
+                    yield Session(connection, self.counters)
+                except BaseException:
+                    if not connection.is_closed():
+                        await connection.execute("ROLLBACK")
+                    raise
+                await connection.execute("COMMIT")
+        except asyncpg.DataError:
+            raise  # a value that does not fit its parameter: a defect, though an InterfaceError
+        except _AWAY as lost:
+            raise DatabaseUnavailable from lost
+        self.counters.commits += 1
 
     async def tenant_ids(self) -> Sequence[uuid.UUID]:
         """Every tenant of this installation, oldest first."""
