@@ -136,6 +136,7 @@ def main() -> None:
     _add_commands(words[0] if words else None)
     try:
         result = app(arguments)
+        sys.stdout.flush()
     except PayengineError as problem:
         print(f"payengine: {problem.message}", file=sys.stderr)
         sys.exit(2)

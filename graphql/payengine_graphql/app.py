@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -97,10 +98,17 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
             Route("/metrics", show_metrics),
             *_plugin_pages(engine),
         ],
-        middleware=[Middleware(Perimeter, metrics=metrics)],
+        middleware=[
+            Middleware(Perimeter, metrics=metrics, shows_timings=_shows_timings(settings))
+        ],
         exception_handlers={404: _not_found},
         lifespan=lifespan,
     )
+
+
+def _shows_timings(settings: Settings) -> bool:
+    """To a stranger, the time that a gateway took tells too much."""
+    return settings.is_development or os.environ.get("PAYENGINE_TIMINGS") == "1"
 
 
 def _plugin_pages(engine: Engine) -> list[Mount]:

@@ -13,6 +13,7 @@ from inspect import isawaitable
 from typing import Any
 
 import msgspec
+from payengine import faults
 from payengine.errors import PayengineError, QueryRefused
 
 from graphql import ExecutionResult, GraphQLSchema, OperationType, execute, subscribe
@@ -69,6 +70,7 @@ class Executor:
         try:
             if operation.operation is OperationType.MUTATION:
                 result = await self._to_its_end(work)
+                faults.point("before_response")
             else:
                 result = await asyncio.wait_for(work, _READ_DEADLINE_S)
         except TimeoutError:

@@ -10,6 +10,7 @@ import secrets
 import time
 
 import structlog
+from payengine import timings
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,9 +40,11 @@ _log = structlog.get_logger(__name__)
 class Perimeter:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, shows_timings: bool = False) -> None:
+        """`shows_timings` adds a Server-Timing header (W3C Server Timing) to each answer."""
         self._app = app
         self._metrics = metrics
+        self._shows_timings = shows_timings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one socket."""
@@ -58,6 +61,7 @@ class Perimeter:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, reference: str) -> None:
         began = time.perf_counter()
         status = 0
+        record, token = timings.begin() if self._shows_timings else (None, None)
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -67,6 +71,8 @@ class Perimeter:
                 headers["x-request-id"] = reference
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if record is not None:
+                    headers["server-timing"] = _shown(record, time.perf_counter() - began)
             await send(message)
 
         try:
@@ -82,8 +88,18 @@ class Perimeter:
                 raise  # the answer has begun: only closing the connection tells the client
             await _answer_failure(send_on, reference)
         finally:
+            if token is not None:
+                timings.end(token)
             route = scope["path"] if scope["path"] in ROUTES else "other"
             self._metrics.observe_request(route, status, time.perf_counter() - began)
+
+
+def _shown(record: timings.Timings, total_s: float) -> str:
+    counts = f"{record.statements} statements, {record.commits} commits"
+    return (
+        f"total;dur={total_s * 1e3:.3f}, gateway;dur={record.gateway_s * 1e3:.3f}, "
+        f'commit;dur={record.commit_s * 1e3:.3f}, sql;desc="{counts}"'
+    )
 
 
 def _reference(given: str | None) -> str:

@@ -32,6 +32,7 @@ from payengine_graphql.demo.tenants import read_demo_tenants
 __all__ = ["Screen", "Sighting", "follow", "run"]
 
 _PROTOCOL = websockets.Subprotocol("graphql-transport-ws")
+_REFUSALS = frozenset({4400, 4401, 4403, 4406})  # codes of graphql-transport-ws
 _PAUSE_S = 0.5
 _MOST_LINES = 200
 _HEAD_LINES = 5  # the panel and the table's header
@@ -68,10 +69,6 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
-class _Refused(EnvironmentProblem):
-    """The server does not let this client watch."""
-
-
 def _untold(is_live: bool) -> None:
     """Nobody asked to be told."""
 
@@ -87,7 +84,7 @@ async def follow(
     after: str | None = None
     address = url.replace("http", "ws", 1) + "/graphql"
     while True:
-        with contextlib.suppress(OSError, websockets.WebSocketException):
+        try:
             async with websockets.connect(
                 address, subprotocols=[_PROTOCOL], compression=None
             ) as socket:
@@ -96,6 +93,13 @@ async def follow(
                     after = sighting.cursor
                     if sighting.type != "feed.resync":
                         yield sighting
+        except websockets.ConnectionClosedError as closed:
+            if closed.rcvd is not None and closed.rcvd.code in _REFUSALS:
+                raise EnvironmentProblem(
+                    f"The server refused: {closed.rcvd.reason}. Is the key valid?"
+                ) from None
+        except (OSError, websockets.WebSocketException):
+            pass
         told(False)
         await asyncio.sleep(_PAUSE_S)
 
@@ -114,7 +118,7 @@ async def _listen(
         elif message["type"] == "ping":
             await socket.send(json.dumps({"type": "pong"}))
         elif message["type"] == "error":
-            raise _Refused(f"The server refused: {message['payload'][0]['message']}")
+            raise EnvironmentProblem(f"The server refused: {message['payload'][0]['message']}")
         elif message["type"] == "next":
             yield _sighting(message["payload"]["data"]["paymentEvents"], shop)
         elif message["type"] == "complete":
@@ -269,7 +273,7 @@ def _table(latest: Sequence[Sighting], *, width: int) -> Table:
     names = ["time", *["shop"] * has_shops, *["payment"] * has_ids, "event"]
     table = Table(expand=True, box=None, header_style="dim")
     for name in names:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=True, ratio=1 if name == "event" else None)
     table.add_column("amount", justify="right", no_wrap=True)
     for each in latest:
         reason = each.data.get("decline_code") or ""

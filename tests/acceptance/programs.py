@@ -56,11 +56,11 @@ class Program:
         ]
 
     async def said(self, pattern: str) -> re.Match[str]:
-        """The first line of its output that has the pattern; fails where it ends without."""
+        """The first line that has the pattern; fails where the program ends without."""
         give_up_at = time.monotonic() + _PATIENCE_S
         while True:
             is_over = all(task.done() for task in self._reading)
-            for line in self.lines:
+            for line in [*self.lines, *self.complaints]:
                 if found := re.search(pattern, line):
                     return found
             assert not is_over, self.complaints

@@ -32,11 +32,12 @@ from payengine.errors import (
     TransitionRefused,
 )
 from payengine.payments import PaymentResult, steps
-from payengine.payments.plans import Plan
+from payengine.payments.plans import Plan, plan_capture
 from payengine.registry.breaker import Breakers
 from payengine.registry.guard import Guard
 
-from tests.engines import HomeOfTest, Shop, Till, key, open_till
+from tests.engines import Shop, Till, key, open_till
+from tests.servers import HomeOfTest
 
 T = TypeVar("T")
 
@@ -374,6 +375,7 @@ async def test_payments_do_what_the_model_says(calm_till: Till) -> None:
             stateful_step_count=50,
             deadline=None,
             database=None,
+            derandomize=_EXAMPLES < 2_000,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -383,7 +385,7 @@ async def test_the_model_finds_a_planted_fault(
     calm_till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a final capture forgets to release the rest, the machine fails."""
-    plan = steps.plan_capture
+    plan = plan_capture
 
     def forgetful(*arguments: Any, **given: Any) -> Plan:
         return msgspec.structs.replace(plan(*arguments, **given), released_minor=0)
@@ -406,6 +408,7 @@ async def test_the_model_finds_a_planted_fault(
                 stateful_step_count=50,
                 deadline=None,
                 database=None,
+                derandomize=True,
                 report_multiple_bugs=False,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),

@@ -81,6 +81,7 @@ async def test_a_server_with_watchers_stops_without_a_word_when_it_is_asked_twic
                 await server.pay(tenant["api_key"])
             watchers[0].process.send_signal(signal.SIGSTOP)  # a client that answers no more
             server.program.process.send_signal(signal.SIGINT)
+            await server.program.said("^draining …$")
             done = await server.program.ended(signal.SIGINT)
             watchers[0].process.send_signal(signal.SIGCONT)
         finally:

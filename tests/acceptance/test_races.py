@@ -7,6 +7,7 @@ fault it must fail. `PAYENGINE_RACES` sets how many pairs race in all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,11 +27,14 @@ from payengine.errors import (
     RefundExceedsCaptured,
     TransitionRefused,
 )
-from payengine.payments import Payment, PaymentResult, steps, store
-from payengine.payments.plans import Plan
+from payengine.payments import Payment, PaymentFilter, PaymentResult, steps, store
+from payengine.payments.plans import Plan, plan_refund
+from payengine.registry.breaker import Breakers
+from payengine.registry.guard import Guard
 from payengine.storage import Session
 
-from tests.engines import Shop, key
+from tests.engines import Shop, Till, key, open_till
+from tests.servers import HomeOfTest
 
 _RACES = int(os.environ.get("PAYENGINE_RACES") or 300)
 _TYPED_LOSERS = (
@@ -178,7 +182,7 @@ def _take_refund_guard_out_of_update(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _take_plan_out_of_refunds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every refund is planned on the payment as it was before any other: the read is stale."""
-    plan = steps.plan_refund
+    plan = plan_refund
 
     def stale(payment: Payment, operations: Any, **given: Any) -> Plan:
         fresh = msgspec.structs.replace(payment, refund_reserved_minor=0, refunded_minor=0)
@@ -298,7 +302,7 @@ async def _start(shop: Shop, name: str) -> Payment:
     return await (shop.charge(100) if "refund" in name else shop.hold(100))
 
 
-async def _race(shop: Shop, name: str) -> tuple[Payment, list[Any]]:
+async def _race(shop: Shop, name: str) -> tuple[Payment, Sequence[Any]]:
     payment = await _start(shop, name)
     first, second = _PAIRS[name]
     return payment, await asyncio.gather(
@@ -322,6 +326,32 @@ async def test_one_of_two_wins_and_the_other_is_told(shop: Shop, name: str) -> N
         payment, answers = await _race(shop, name)
         await _assert_one_winner(shop, payment, answers)
     await shop.assert_sound()
+
+
+async def _assert_nothing_is_left(shop: Shop, *, times: int) -> None:
+    """A capture of all races with a raise of the hold: what the gateway let go is not held here."""
+    for _ in range(times):
+        held = await shop.hold(100)
+        answers = await asyncio.gather(
+            shop.capture(held.id), shop.increment(held.id, 50), return_exceptions=True
+        )
+        for answer in answers:
+            assert isinstance(answer, (PaymentResult, OperationInFlight, TransitionRefused))
+        after = await shop.check(held.id)
+        assert not (after.captured_minor and after.capturable_minor), after
+
+
+async def test_a_final_capture_leaves_nothing_held(shop: Shop) -> None:
+    await _assert_nothing_is_left(shop, times=30)
+    await shop.assert_sound()
+
+
+async def test_without_the_version_a_final_capture_leaves_something_held(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps.PaymentSteps, "_reserve", _reserve_carelessly)
+    with pytest.raises(AssertionError):
+        await _assert_nothing_is_left(shop, times=100)
 
 
 async def _reserve_carelessly(
@@ -386,3 +416,65 @@ async def test_with_neither_both_are_sent(
             except AssertionError:
                 failed += 1
     assert failed > 0
+
+
+# --- The answer, the reconciler and chaos ---------------------------------------------------------
+
+
+async def test_the_answer_and_the_reconciler_may_meet(shop: Shop) -> None:
+    """Both learn of the same operation at the same time; it is booked once, and nobody fails."""
+    for _ in range(60):
+        paid, *_ = await asyncio.gather(shop.pay(1_000), shop.look(), shop.look(), shop.look())
+        settled = await shop.payment(paid.payment.id)
+        if settled.status == "PROCESSING":
+            await shop.look(after=timedelta(hours=1))
+        assert (await shop.check(paid.payment.id)).captured_minor == 1_000
+    assert len(await shop.movements()) == 60
+    await shop.assert_sound()
+
+
+@pytest.fixture
+async def stormy(payment_home: HomeOfTest) -> AsyncIterator[Till]:
+    """A hasty till whose breaker never opens, so that every fault is met."""
+    async with open_till(payment_home, gateway_deadline_ms=200) as opened:
+        opened.engine.registry.guard = Guard(breakers=Breakers(threshold=10**9))
+        yield opened
+
+
+async def test_through_a_storm_every_key_charges_once(stormy: Till, shop: Shop) -> None:
+    """Errors, silence, late results and nonsense in one of four calls; nothing is presumed."""
+    shop = shop.at(stormy)
+    faults = ("error_before", "error_after", "hang_before", "hang_after", "late_success", "garbage")
+    await stormy.engine.registry.save_settings(
+        shop.context,
+        "sandbox",
+        settings={"seed": 7, "late_ms": 100, **dict.fromkeys(faults, 40)},
+    )
+    bound = asyncio.Semaphore(8)
+
+    async def buy(number: int) -> None:
+        async with bound:
+            automatic = number % 3 > 0
+            method = "AUTOMATIC" if automatic else "MANUAL"
+            made = (await shop.pay(1_000 + number, capture_method=method)).payment
+            with contextlib.suppress(*_TYPED_LOSERS):
+                if automatic:
+                    await shop.refund(made.id, 100)
+                else:
+                    await shop.capture(made.id, 500)
+
+    await asyncio.gather(*(buy(number) for number in range(120)))
+    for hours in range(1, 30):
+        if not await shop.look(after=timedelta(hours=hours)):
+            break
+        await asyncio.sleep(0.05)
+    rows = await shop.engine.payments.page(shop.context, PaymentFilter(), first=200)
+    assert len(rows) == 120
+    statuses = Counter(row.status for row in rows)
+    assert set(statuses) <= {"CAPTURED", "AUTHORIZED", "CREATED"}, statuses
+    assert statuses["CAPTURED"] > 60
+    assert (await shop.rows())["evidence"] > 10
+    assert not any(row.needs_review for row in rows)
+    keys = Counter(movement.key for movement in await shop.movements())
+    assert set(keys.values()) == {1}
+    await shop.assert_sound()

@@ -1,16 +1,16 @@
 """Who is watching, and what have they seen?
 
-One reader per tenant reads new events once and hands them to every subscriber of that tenant in
-this process. A subscriber has a bounded queue; one that does not keep up gets a `Resync` and its
-feed ends. Wake-ups carry a pointer and no payload; losing one delays a reader until its next look.
+One reader per tenant reads new events once and hands each to the subscribers of that tenant in this
+process that want it. A subscriber has a bounded queue; one that does not keep up gets a `Resync` and
+its feed ends. Wake-ups carry a pointer and no payload; losing one delays a reader until its next look.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 import structlog
 
@@ -32,9 +32,10 @@ _log = structlog.get_logger(__name__)
 
 
 class _Subscriber:
-    """One reader's bounded queue; `None` in it ends the feed."""
+    """One reader's bounded queue of what it wants; `None` in it ends the feed."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: EventFilter) -> None:
+        self._wanted = wanted
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(QUEUE_LENGTH)
         self._overflowed = False
         #: The stream hands over every event behind this position, and none before it.
@@ -46,8 +47,8 @@ class _Subscriber:
             self.joined.set_result(position)
 
     def put(self, event: Event | None) -> None:
-        """Queue an event; where there is no room, the feed ends behind what is queued."""
-        if self._overflowed:
+        """Queue a wanted event; where there is no room, the feed ends behind what is queued."""
+        if self._overflowed or (event is not None and not self._wanted.wants(event)):
             return
         try:
             self._queue.put_nowait(event)
@@ -59,11 +60,20 @@ class _Subscriber:
         self.put(None)
         self.start(0)
 
-    async def next(self) -> Event | None:
-        """The next event; None where there will be no more."""
+    async def next(self, most: int) -> list[Event]:
+        """The next events, as many as there are; none where there will be no more."""
         if self._overflowed and self._queue.empty():
-            return None
-        return await self._queue.get()
+            return []
+        event = await self._queue.get()
+        events: list[Event] = []
+        while event is not None:
+            events.append(event)
+            if len(events) == most or self._queue.empty():
+                return events
+            event = self._queue.get_nowait()
+        if events:
+            self._overflowed = True  # the end has been read; it is told at the next asking
+        return events
 
 
 class _Stream:
@@ -111,14 +121,31 @@ class Feed:
 
     async def subscribe(
         self, context: TenantContext, wanted: EventFilter, *, after: str | None = None
-    ) -> AsyncIterator[Event | Resync]:
+    ) -> AsyncGenerator[Event | Resync, None]:
         """Every wanted event after the cursor (None: from now on), without gap or duplicate.
 
         Raises `CursorInvalid`, `PermissionDenied`, and `RateLimited` where too many watch.
         """
+        async with aclosing(self.batches(context, wanted, after=after)) as batches:
+            async for batch in batches:
+                if isinstance(batch, Resync):
+                    yield batch
+                else:
+                    for event in batch:
+                        yield event
+
+    async def batches(
+        self,
+        context: TenantContext,
+        wanted: EventFilter,
+        *,
+        after: str | None = None,
+        most: int = _PAGE,
+    ) -> AsyncGenerator[list[Event] | Resync, None]:
+        """The same, up to `most` at a time: what has come since the last batch was dealt with."""
         context.require("events:read")
         asked = None if after is None else self._log.position_after(after)
-        subscriber = _Subscriber()
+        subscriber = _Subscriber(wanted)
         stream = self._join(context, subscriber)
         try:
             head = await self._log.head(context)
@@ -127,15 +154,16 @@ class Feed:
             seen = head if asked is None else asked
             joined = await subscriber.joined
             while seen < joined:  # what the stream does not hand over is read here, page by page
-                for event in await self._log.read(context, position=seen, limit=_PAGE):
-                    seen = event.position
-                    if wanted.wants(event):
-                        yield event
-            while (new := await subscriber.next()) is not None:
-                if new.position > seen:
-                    seen = new.position
-                    if wanted.wants(new):
-                        yield new
+                page = await self._log.read(context, position=seen, limit=most)
+                if not page:
+                    break
+                seen = page[-1].position
+                if batch := [event for event in page if wanted.wants(event)]:
+                    yield batch
+            while events := await subscriber.next(most):
+                if batch := [event for event in events if event.position > seen]:
+                    seen = batch[-1].position
+                    yield batch
             yield Resync(str(Cursor(self._log.epoch, seen)))
         finally:
             self._leave(stream, subscriber)

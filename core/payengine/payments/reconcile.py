@@ -28,7 +28,7 @@ from payengine.payments.models import Operation, Payment
 from payengine.payments.plans import settled_hold
 from payengine.payments.record import Recorder
 from payengine.payments.service import GRACE_MS
-from payengine.payments.settle import next_look
+from payengine.payments.settle import event_of, next_look
 from payengine.registry import Registry
 from payengine.storage import Database
 
@@ -56,14 +56,16 @@ _CLAIM = f"""
     RETURNING {store.OPERATION.listed}
 """
 
-_GIVE_UP = """
+_GIVE_UP = f"""
     WITH stopped AS (
         UPDATE operation SET due_at = NULL, version = version + 1
         WHERE tenant_id = $1 AND id = $2 AND version = $3
         RETURNING payment_id
     )
     UPDATE payment SET needs_review = true, version = version + 1, updated_at = $4
-    FROM stopped WHERE payment.tenant_id = $1 AND payment.id = stopped.payment_id
+    FROM stopped
+    WHERE payment.tenant_id = $1 AND payment.id = stopped.payment_id AND NOT needs_review
+    RETURNING {store.PAYMENT.listed}
 """
 
 _MODE = "SELECT mode FROM tenant WHERE id = $1"
@@ -182,9 +184,13 @@ class Reconciler:
         """Look again later; after a week a person must decide."""
         async with self._database.tenant(context.tenant_id) as session:
             if at - operation.sent_at > _GIVE_UP_AFTER:
-                await session.execute(
+                row = await session.fetchrow(
                     _GIVE_UP, context.tenant_id, operation.id, operation.version, at
                 )
+                if row is not None:
+                    payment = store.PAYMENT.read(row)
+                    event = event_of("payment.needs_review", payment, operation, at=at)
+                    await store.insert_event(session, context.tenant_id, event)
                 return
             await session.execute(
                 "UPDATE operation SET due_at = $4"

@@ -30,6 +30,7 @@ __all__ = [
     "claim",
     "claim_payment",
     "claimed",
+    "insert_event",
     "insert_operation",
     "load",
     "operations_of",
@@ -82,6 +83,8 @@ _INTENT = f"""
 _INSERT_OPERATION = f"""
     INSERT INTO operation (tenant_id, {OPERATION.listed}) VALUES ($1, {OPERATION.parameters(2)})
 """
+
+_INSERT_EVENT = f"{_INSERT_EVENT_VALUES} VALUES ($1, {EVENT.parameters(2)})"
 
 _STEP = f"""
     WITH asked AS ({_INSERT_OPERATION})
@@ -281,6 +284,11 @@ async def record_step(
 async def insert_operation(session: Session, tenant_id: uuid.UUID, operation: Operation) -> None:
     """Write an operation that is sent to nobody; its outcome follows in the same transaction."""
     await session.execute(_INSERT_OPERATION, tenant_id, *OPERATION.values(operation))
+
+
+async def insert_event(session: Session, tenant_id: uuid.UUID, event: NewEvent) -> None:
+    """Write an event that goes with no operation's move."""
+    await session.execute(_INSERT_EVENT, tenant_id, *EVENT.values(event))
 
 
 async def reopen(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
 
+from payengine import timings
 from payengine.clock import Clock, SystemClock
 from payengine.context import TenantContext
 from payengine.errors import GatewayUnavailable, PayengineError, PluginNotEnabled
@@ -184,9 +186,12 @@ class Registry:
         if barred or (kind == "authorize" and not state.enabled):
             return Answer(kind="not_sent", reason="not_enabled")
         call = _enabled(found, state.settings, context).call(deadline_ms=deadline_ms)
-        return await self.guard.call(
+        began = time.perf_counter()
+        answer = await self.guard.call(
             context.tenant_id, found.gateway, found.manifest, call, kind, request, asked=asked
         )
+        timings.add_gateway(time.perf_counter() - began)
+        return answer
 
     async def parse_webhook(
         self, context: TenantContext, gateway: str, request: WebhookRequest

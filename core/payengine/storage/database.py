@@ -8,6 +8,7 @@ directory. The tenant is set in the same message as BEGIN and is gone with the t
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from typing import Any, Self
 import asyncpg
 import msgspec
 
+from payengine import timings
 from payengine.errors import DatabaseUnavailable
 from payengine.storage.session import Session
 
@@ -123,7 +125,9 @@ class Database:
                     if not connection.is_closed():
                         await connection.execute("ROLLBACK")
                     raise
+                began = time.perf_counter()
                 await connection.execute("COMMIT")
+                timings.add_commit(time.perf_counter() - began)
         except asyncpg.DataError:
             raise  # a value that does not fit its parameter: a defect, though an InterfaceError
         except _AWAY as lost:

@@ -69,6 +69,27 @@ async def test_with_a_cursor_a_feed_goes_on_behind_it(
     assert _positions(items) == list(range(3, 1_204))
 
 
+@pytest.mark.parametrize("behind", [0, 1, 2, 3, 4])
+async def test_a_feed_joins_others_wherever_they_stand(
+    event_database: Database, feed: Feed, log: EventLog, seller: TenantContext, behind: int
+) -> None:
+    await write(event_database, seller, 3)
+    await publish_all(event_database)
+    other = asyncio.create_task(collect(feed, seller, 2))
+    await _begun(feed, 1)
+    await _idle(feed)  # the other one stands behind 3
+    await write(event_database, seller, 1)
+    await publish_all(event_database)  # and has not been woken
+    reader = asyncio.create_task(
+        collect(feed, seller, 5 - behind, after=str(Cursor(log.epoch, behind)))
+    )
+    await _begun(feed, 2)
+    await write(event_database, seller, 1)
+    await _publish(event_database, feed, seller)
+    assert _positions(await reader) == list(range(behind + 1, 6))
+    assert _positions(await other) == [4, 5]
+
+
 async def test_cursors_of_elsewhere_are_refused(
     event_database: Database, feed: Feed, log: EventLog, seller: TenantContext
 ) -> None:

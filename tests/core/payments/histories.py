@@ -74,6 +74,11 @@ class History:
         self.at = START
 
     @property
+    def status(self) -> str:
+        """The payment's status."""
+        return self.payment.status
+
+    @property
     def holds(self) -> list[HoldLine]:
         """The pending transfers that are still open, oldest first."""
         ended = {transfer.pending for transfer in self.lines.values()}
@@ -128,11 +133,11 @@ class History:
         known = self.operations[index]
         self.at += timedelta(seconds=1)
         finding = Finding(status=status, source="lookup", reason=reason, **more)
-        given = {"holds": self.holds, "at": self.at}
-        change = settle(self.payment, self.operations, known, finding, **given)
+        holds = self.holds
+        change = settle(self.payment, self.operations, known, finding, holds=holds, at=self.at)
         if change is None:
             return None
-        again = settle(self.payment, self.operations, known, finding, **given)
+        again = settle(self.payment, self.operations, known, finding, holds=holds, at=self.at)
         assert again is not None
         assert again.postings == change.postings
         self.post(change.postings)

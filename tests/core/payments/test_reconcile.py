@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from payengine.customers import CreateCustomer, DetachPaymentMethod, SavePaymentMethod
-from payengine.payments import Payment
+from payengine.errors import GatewayUnavailable, OperationInFlight
+from payengine.payments import Payment, store
 from payengine.payments import reconcile as reconciling
 from payengine.payments.findings import Finding
 from payengine.plugin import (
@@ -22,7 +23,8 @@ from payengine.plugin import (
     hookimpl,
 )
 
-from tests.engines import HomeOfTest, Shop, Till, key, open_till
+from tests.engines import Shop, Till, key, open_till
+from tests.servers import HomeOfTest
 
 
 async def _until_settled(shop: Shop, payment_id: str, *, rounds: int = 8) -> Payment:
@@ -124,8 +126,6 @@ async def test_a_pending_payment_ends_when_the_provider_says_so(shop: Shop) -> N
 
 
 async def test_nothing_new_may_begin_while_an_outcome_is_unknown(hasty: Till, shop: Shop) -> None:
-    from payengine.errors import OperationInFlight
-
     shop = shop.at(hasty)
     open_ = await shop.pay(3102, "tok_magic", capture_method="MANUAL")
     for step in ("capture", "void"):
@@ -146,9 +146,12 @@ async def test_a_blind_provider_is_asked_until_a_person_must_decide(
     await shop.look(after=timedelta(days=8))
     given_up = await shop.check(open_.payment.id)
     assert (given_up.status, given_up.needs_review) == ("PROCESSING", True)
-    assert await shop.look(after=timedelta(days=30)) == 0 or (
-        (await shop.payment(open_.payment.id)).version == given_up.version
-    )
+    await shop.look(after=timedelta(days=30))
+    assert (await shop.payment(given_up.id)).version == given_up.version
+    async with shop.engine.database.tenant(shop.context.tenant_id) as session:
+        rows = await session.fetch("SELECT type FROM event ORDER BY seq")
+    assert [row["type"] for row in rows].count("payment.needs_review") == 1
+    await shop.assert_sound()
 
 
 async def test_an_open_breaker_on_a_resend_proves_nothing(hasty: Till, shop: Shop) -> None:
@@ -421,3 +424,73 @@ async def odd_till(payment_home: HomeOfTest) -> AsyncIterator[Till]:
         payment_home, plugins={"odd": _OddPlugin()}, gateway_deadline_ms=1_000
     ) as opened:
         yield opened
+
+
+async def test_the_loops_end_what_is_open_by_themselves(
+    payment_home: HomeOfTest, shop: Shop
+) -> None:
+    async with open_till(payment_home, background=True, gateway_deadline_ms=200) as running:
+        shop = shop.at(running)
+        open_ = await shop.pay(3_002, "tok_magic")
+        assert open_.payment.status == "PROCESSING"
+        async with asyncio.timeout(10):
+            while (await shop.payment(open_.payment.id)).status != "CAPTURED":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            while not (events := await running.engine.events.page(shop.context)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert events[0].type == "payment.created"
+        await shop.assert_sound()
+
+
+async def test_a_step_that_was_not_taken_says_so(shop: Shop) -> None:
+    paid = await shop.charge(10_000, token="tok_magic")
+    one = key()
+    refused = await shop.refund(paid.id, 3_011, idempotency_key=one)
+    assert isinstance(refused.error, GatewayUnavailable)
+    assert refused.payment.refund_reserved_minor == 0
+    again = await shop.refund(paid.id, 3_011, idempotency_key=one)
+    assert isinstance(again.error, GatewayUnavailable)
+    assert await shop.booked(paid.id) == (10_000, 0)
+    assert (await shop.refund(paid.id, 10_000)).error is None
+
+
+async def test_a_final_capture_waits_for_one_whose_outcome_is_unknown(
+    hasty: Till, shop: Shop
+) -> None:
+    held = await shop.hold(10_000, token="tok_magic")
+    shop = shop.at(hasty)
+    await shop.capture(held.id, 3_001, final=False)
+    with pytest.raises(OperationInFlight):
+        await shop.capture(held.id, 1_000)
+    assert (await shop.capture(held.id, 1_000, final=False)).payment.captured_minor == 1_000
+    await shop.capture(held.id)  # all the rest, and the open one keeps its share at the gateway
+    assert await shop.look()
+    done = await shop.check(held.id)
+    assert (done.captured_minor, done.capture_reserved_minor) == (10_000, 0)
+    await shop.assert_sound()
+
+
+async def test_a_finding_outlives_a_lease_taken_between_reading_and_writing(
+    hasty: Till, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = shop.at(hasty)
+    held = await shop.hold(1_000)
+    write, taken = store.write_change, asyncio.Event()
+
+    async def interrupted(session: Any, tenant_id: Any, change: Any) -> bool:
+        if not taken.is_set():
+            taken.set()
+            async with shop.engine.database.tenant(tenant_id) as other:
+                await other.execute(
+                    "UPDATE operation SET version = version + 1 WHERE tenant_id = $1 AND id = $2",
+                    tenant_id,
+                    change.operation.id,
+                )
+        return await write(session, tenant_id, change)
+
+    monkeypatch.setattr(store, "write_change", interrupted)
+    answer = await shop.capture(held.id)
+    assert taken.is_set()
+    assert answer.payment == await shop.payment(held.id)
+    assert (await shop.check(held.id)).captured_minor == 1_000
+    await shop.assert_sound()

@@ -163,6 +163,18 @@ async def test_a_declined_payment_can_be_canceled_without_a_gateway(shop: Shop) 
     await shop.assert_sound()
 
 
+async def test_what_a_slow_clock_makes_comes_last_all_the_same(shop: Shop) -> None:
+    """The fold reads operations in their order: another machine's clock must not change it."""
+    canceled = (await shop.pay(token="tok_decline_lost_card")).payment
+    again = (await shop.pay(token="tok_decline_lost_card")).payment
+    with shop.till.clock.later(timedelta(seconds=-30)):
+        assert (await shop.void(canceled.id)).payment.status == "CANCELED"
+        assert (await shop.confirm(again.id, "tok_challenge")).payment.status == "REQUIRES_ACTION"
+    assert (await shop.check(canceled.id)).status == "CANCELED"
+    assert (await shop.check(again.id)).status == "REQUIRES_ACTION"
+    await shop.assert_sound()
+
+
 @pytest.mark.parametrize(
     ("capture_method", "after"), [("AUTOMATIC", "CAPTURED"), ("MANUAL", "AUTHORIZED")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -24,7 +25,7 @@ _COPY = """
 
 
 async def _allowed_by_database(
-    owner: Any, table: str, like: str, statuses: list[str]
+    owner: Any, table: str, like: str, statuses: Sequence[str]
 ) -> set[tuple[str, str]]:
     """Every pair that an UPDATE is let through for; each is tried."""
     found = set()
