@@ -101,34 +101,73 @@ class Executor:
         task.add_done_callback(self._mutations.discard)
         return await asyncio.wait_for(asyncio.shield(task), self._mutation_deadline_s)
 
-    async def stream(
+    def is_subscription(self, ask: Ask) -> bool:
+        """Whether a subscription is asked for; False also for what is refused later."""
+        try:
+            operation = self._documents.prepare(ask.query).operations.get(ask.operationName)
+        except (DocumentInvalid, PayengineError):
+            return False
+        if operation is None:
+            return _SUBSCRIPTION.match(ask.query) is not None and ask.operationName is None
+        return operation.operation is OperationType.SUBSCRIPTION
+
+    async def watch(
         self, ask: Ask, context: RequestContext
-    ) -> AsyncIterator[ExecutionResult] | list[dict[str, Any]]:
-        """The results of a subscription as they come, or the errors that forbid it."""
+    ) -> LiveSource | list[dict[str, Any]]:
+        """What a subscription watches, or the errors that forbid it."""
         try:
             prepared = self._documents.prepare(ask.query)
             operation = prepared.operation(ask.operationName, ask.variables or {})
             if operation.operation is not OperationType.SUBSCRIPTION:
-                raise QueryRefused("A socket takes subscriptions only: send this by HTTP POST.")
+                raise QueryRefused("Only subscriptions are taken here: send this by HTTP POST.")
         except DocumentInvalid as invalid:
             return shown_errors(invalid.errors, reference=context.request_id)
         except PayengineError as error:
             return [plain_error(error)]
-        found = subscribe(
+        executor = graphql.Executor.build(
             self._schema,
             prepared.document,
             context_value=context,
-            variable_values=ask.variables,
+            raw_variable_values=ask.variables,
             operation_name=operation.name.value if operation.name else None,
             max_coercion_errors=_MAX_COERCION_ERRORS,
             hide_suggestions=self._hide,
         )
-        results: Any = await found if isawaitable(found) else found
-        if isinstance(results, ExecutionResult):
-            errors = results.errors or []
+        if isinstance(executor, list):
+            return shown_errors(executor, reference=context.request_id, code="INPUT_INVALID")
+        found = create_source_event_stream(executor)
+        watch: Any = await found if isawaitable(found) else found
+        if isinstance(watch, ExecutionResult):
+            errors = watch.errors or []
             return shown_errors(errors, reference=context.request_id, code="INPUT_INVALID")
-        stream: AsyncIterator[ExecutionResult] = results
-        return stream
+        assert isinstance(watch, Watch)
+        name = name_of(
+            context.tenant, ask.query, prepared.document, operation, ask.variables or {}
+        )
+        return LiveSource(name, context, watch, executor)
+
+
+@dataclass(frozen=True)
+class LiveSource:
+    """A subscription that may be executed, event by event, for everyone who asks the same."""
+
+    name: bytes
+    context: RequestContext
+    watch: Watch[Any]
+    executor: graphql.Executor
+
+    @property
+    def tenant(self) -> TenantContext:
+        """Whose events these are."""
+        return self.context.tenant
+
+    async def answer(self, item: Event | Resync) -> bytes:
+        """The answer for one event, as JSON."""
+        executor = self.executor.build_per_event_executor(self.watch.show(item))
+        result = execute_subscription_event(executor)
+        if isawaitable(result):
+            result = await asyncio.wait_for(result, _READ_DEADLINE_S)
+        return encode(plain_result(result, reference=self.context.request_id))
 
 
 def _has_path(result: ExecutionResult) -> bool:

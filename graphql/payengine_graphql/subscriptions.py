@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import strawberry
@@ -11,11 +11,12 @@ from payengine_graphql.context import Wire
 from payengine_graphql.inputs import PaymentEventFilter
 from payengine_graphql.types.events import PaymentEvent, show_live
 from payengine_graphql.types.fields import subscription
+from payengine_graphql.watching import Watch
 
 __all__ = ["Subscription"]
 
 
-@strawberry.type(description="What may be watched, over the protocol graphql-transport-ws.")
+@strawberry.type(description="What may be watched, over a WebSocket or as server-sent events.")
 class Subscription:
     """See the description."""
 
@@ -23,7 +24,7 @@ class Subscription:
         "What happens to payments, as it happens. With `after` it begins behind that cursor "
         "and leaves nothing out. Needs the scope `events:read`."
     )
-    async def payment_events(
+    def payment_events(
         self,
         info: Wire,
         filter: Annotated[
@@ -33,16 +34,8 @@ class Subscription:
             str | None,
             strawberry.argument(description="The cursor of the last event that was seen."),
         ] = None,
-    ) -> AsyncGenerator[PaymentEvent, None]:
+    ) -> AsyncIterator[PaymentEvent]:
         """Ends after an item with `resync`."""
-        context = info.context
-        context.require("events:read")
+        info.context.require("events:read")
         wanted = (filter or PaymentEventFilter()).to_core()
-        items = context.engine.feed.subscribe(context.tenant, wanted, after=after)
-        try:
-            async for item in items:
-                context.forget()
-                yield show_live(item)
-        finally:
-            if isinstance(items, AsyncGenerator):
-                await items.aclose()  # leaves the feed at once, not when it is collected
+        return Watch(wanted, after, show_live)

@@ -30,7 +30,7 @@ from tests.bench.load import Job, Result, Shop
 from tests.bench.watchers import Heard, WatchJob
 from tests.servers import HomeOfTest, test_home
 
-__all__ = ["Api", "House", "bare_server", "load", "open_house", "watching"]
+__all__ = ["Api", "Hearing", "House", "bare_server", "load", "open_house", "watching"]
 
 _START_S = 60.0
 _JOB_S = 600.0
@@ -191,8 +191,35 @@ async def load(
     return msgspec.json.decode(said, type=Result)
 
 
+class Hearing:
+    """Subscribers in another process, all of whom have subscribed."""
+
+    def __init__(self, output: asyncio.StreamReader) -> None:
+        self._output = output
+        self._enough = asyncio.Event()
+        self._task = asyncio.create_task(self._read())
+
+    async def enough(self) -> None:
+        """Return when all cuts were made; what still comes will be waited for."""
+        waiting = asyncio.create_task(self._enough.wait())
+        await asyncio.wait([waiting, self._task], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+    async def result(self) -> Heard:
+        """What they heard, when they are done."""
+        return await self._task
+
+    async def _read(self) -> Heard:
+        last = b""
+        async for line in self._output:
+            last = line
+            if line == b"enough\n":
+                self._enough.set()
+        return msgspec.json.decode(last, type=Heard)
+
+
 @asynccontextmanager
-async def watching(job: WatchJob) -> AsyncIterator[asyncio.Task[Heard]]:
+async def watching(job: WatchJob) -> AsyncIterator[Hearing]:
     """Subscribers in another process; inside, all have subscribed."""
     process = await _child("watchers", job)
     assert process.stdout is not None
@@ -200,15 +227,6 @@ async def watching(job: WatchJob) -> AsyncIterator[asyncio.Task[Heard]]:
         ready = await asyncio.wait_for(process.stdout.readline(), _JOB_S)
         if ready != b"ready\n":
             raise RuntimeError("the subscribers could not begin")
-        task = asyncio.create_task(_heard(process.stdout))
-        yield task
-        await task
+        yield Hearing(process.stdout)
     finally:
         await _end(process)
-
-
-async def _heard(output: asyncio.StreamReader) -> Heard:
-    last = b""
-    async for line in output:
-        last = line
-    return msgspec.json.decode(last, type=Heard)

@@ -119,7 +119,10 @@ class PaymentOpening:
                 if earlier is None:
                     raise
                 return await self._replay(session, context, earlier)
-            payment = msgspec.structs.replace(payment, method_kind=method.kind)
+            choice = _route(enabled, payment, method)
+            payment = msgspec.structs.replace(
+                payment, method_kind=method.kind, gateway=choice.gateway if choice else None
+            )
             earlier = await store.claim_payment(
                 session,
                 context.tenant_id,
@@ -129,7 +132,8 @@ class PaymentOpening:
             )
             if earlier is not None:
                 return await self._replay(session, context, earlier)
-            choice = _route(enabled, payment, method)
+            if choice is None:
+                raise _no_gateway(payment, method)
             operation, attempt = self._intent(payment, method, choice, number=1, at=now)
             await store.record_intent(
                 session,
@@ -166,6 +170,8 @@ class PaymentOpening:
                 )
             method = await self._method(session, context, request, payment.customer_id)
             choice = _route(enabled, payment, method)
+            if choice is None:
+                raise _no_gateway(payment, method)
             number = 1 + len({operation.attempt_id for operation in operations})
             operation, attempt = self._intent(
                 msgspec.structs.replace(
@@ -185,6 +191,7 @@ class PaymentOpening:
                 payment,
                 saved_payment_method_id=request.saved_payment_method_id,
                 method_kind=method.kind,
+                gateway=choice.gateway,
                 at=now,
             )
             await store.record_intent(
@@ -324,15 +331,18 @@ class PaymentOpening:
         return operation, attempt
 
 
-def _route(enabled: Sequence[EnabledGateway], payment: Payment, method: PaymentMethod) -> Choice:
+def _route(
+    enabled: Sequence[EnabledGateway], payment: Payment, method: PaymentMethod
+) -> Choice | None:
     candidates = [Candidate(name=each.name, manifest=each.manifest) for each in enabled]
-    choice = choose(candidates, currency=payment.currency, method=method.kind)
-    if choice is None:
-        raise GatewayUnavailable(
-            f"No enabled gateway takes {payment.currency} by {method.kind}; enable one with "
-            "configurePlugin."
-        )
-    return choice
+    return choose(candidates, currency=payment.currency, method=method.kind)
+
+
+def _no_gateway(payment: Payment, method: PaymentMethod) -> GatewayUnavailable:
+    return GatewayUnavailable(
+        f"No enabled gateway takes {payment.currency} by {method.kind}; enable one with "
+        "configurePlugin."
+    )
 
 
 async def _shielded(work: Coroutine[Any, Any, T]) -> T:

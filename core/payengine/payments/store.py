@@ -96,7 +96,7 @@ _STEP = f"""
 _REOPEN = f"""
     UPDATE payment
     SET status = 'PROCESSING', decline_code = NULL, saved_payment_method_id = $4,
-        method_kind = $5, version = version + 1, updated_at = $6
+        method_kind = $5, gateway = $6, version = version + 1, updated_at = $7
     WHERE tenant_id = $1 AND id = $2 AND version = $3
     RETURNING {PAYMENT.listed}
 """
@@ -298,6 +298,7 @@ async def reopen(
     *,
     saved_payment_method_id: str | None,
     method_kind: str,
+    gateway: str,
     at: datetime,
 ) -> Payment:
     """Begin another attempt of a payment that this transaction has locked."""
@@ -308,6 +309,7 @@ async def reopen(
         payment.version,
         saved_payment_method_id,
         method_kind,
+        gateway,
         at,
     )
     if row is None:

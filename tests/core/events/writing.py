@@ -97,5 +97,5 @@ async def collect(
             items.append(item)
             if len(items) == count:
                 break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     return items
