@@ -23,7 +23,7 @@ from payengine.storage import Database
 __all__ = ["Background"]
 
 _RELAY_LOOKS_EVERY_S = 1.0
-_RELAY_GATHERS_S = 0.004
+_RELAY_GATHERS_S = 0.02
 _RELAY_YIELDS_S = 0.1
 _FOLD_EVERY_S = 2.0
 _RECONCILE_EVERY_S = 0.5

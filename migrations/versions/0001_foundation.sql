@@ -135,7 +135,7 @@ CREATE TABLE payment (
     CONSTRAINT payment_refunds_suffice CHECK (
         refunded_minor + charged_back_minor + refund_reserved_minor <= captured_minor
             OR anomalies <> '{}')
-);
+) WITH (fillfactor = 85);
 CREATE INDEX payment_customer ON payment (tenant_id, customer_id, id) WHERE customer_id IS NOT NULL;
 CREATE INDEX payment_hold ON payment (hold_expires_at) WHERE hold_expires_at IS NOT NULL;
 
@@ -167,7 +167,7 @@ CREATE TABLE operation (
     final              boolean NOT NULL DEFAULT false,
     released_minor     bigint NOT NULL DEFAULT 0 CHECK (released_minor >= 0),
     gateway            text COLLATE "C" NOT NULL,
-    provider_key       text COLLATE "C" NOT NULL,
+    provider_key       text COLLATE "C" NOT NULL,  -- the operation's id: unique as that is
     provider_reference text,
     request            jsonb NOT NULL,
     resendable         boolean NOT NULL DEFAULT true,
@@ -186,7 +186,6 @@ CREATE TABLE operation (
     created_at         timestamptz NOT NULL,
     updated_at         timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, id),
-    UNIQUE (tenant_id, provider_key),
     FOREIGN KEY (tenant_id, attempt_id) REFERENCES attempt (tenant_id, id)
 );
 CREATE INDEX operation_payment ON operation (tenant_id, payment_id, id);
@@ -222,7 +221,6 @@ CREATE TABLE event (
 );
 CREATE UNIQUE INDEX event_position ON event (tenant_id, position) WHERE position IS NOT NULL;
 CREATE INDEX event_unpublished ON event (seq) WHERE position IS NULL;
-CREATE INDEX event_payment ON event (tenant_id, payment_id, id);
 
 CREATE TABLE event_stream (
     tenant_id uuid PRIMARY KEY REFERENCES tenant (id),

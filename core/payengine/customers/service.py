@@ -56,7 +56,7 @@ _BY_ID = f"SELECT {_COLUMNS} FROM customer WHERE tenant_id = $1 AND id = ANY ($2
 
 _PAGE = f"""
     SELECT {_COLUMNS} FROM customer
-    WHERE tenant_id = $1 AND ($2::text IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+    WHERE tenant_id = $1 AND id < coalesce($2, '~') ORDER BY id DESC LIMIT $3
 """
 
 _INSERT_METHOD = """

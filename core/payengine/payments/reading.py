@@ -21,7 +21,7 @@ _PAYMENTS_BY_ID = f"SELECT {PAYMENT.listed} FROM payment WHERE tenant_id = $1 AN
 _PAGE = f"""
     SELECT {PAYMENT.listed} FROM payment
     WHERE tenant_id = $1
-      AND ($2::text IS NULL OR id < $2)
+      AND id < coalesce($2, '~')
       AND ($3::text[] IS NULL OR status = ANY ($3))
       AND ($4::text IS NULL OR customer_id = $4)
       AND ($5::text IS NULL OR currency = $5)

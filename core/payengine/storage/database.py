@@ -155,6 +155,8 @@ async def _open_pool(url: str, *, role: str, size: int) -> asyncpg.Pool:
             "role": role,
             "application_name": role,
             "jit": "off",
+            # Our statements are few and kept: planning each anew costs more than it finds.
+            "plan_cache_mode": "force_generic_plan",
             "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
             # A process that is frozen inside a transaction loses it, and its locks with it.
             "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
