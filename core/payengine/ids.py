@@ -8,7 +8,6 @@ holds in every database.
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 import time
@@ -30,24 +29,30 @@ PREFIXES = {
 }
 
 _SHAPE = re.compile(r"([a-z]{2,4})_[0-9a-v]{26}")
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+#: Ten bits at a time: the standard library's encoder takes six times as long.
+_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+_SHIFTS = tuple(range(120, -1, -10))
 
 
-def _uuid7_bytes() -> bytes:
+def _uuid7() -> int:
     milliseconds = time.time_ns() // 1_000_000
-    rest = bytearray(secrets.token_bytes(10))
-    rest[0] = 0x70 | (rest[0] & 0x0F)
-    rest[2] = 0x80 | (rest[2] & 0x3F)
-    return milliseconds.to_bytes(6, "big") + bytes(rest)
+    rest = int.from_bytes(secrets.token_bytes(10), "big")
+    rest = rest & ~(0xF << 76) | (0x7 << 76)
+    rest = rest & ~(0x3 << 62) | (0x2 << 62)
+    return milliseconds << 80 | rest
 
 
 def new_id(prefix: str) -> str:
     """A new id such as `pay_0j8…`, later in sort order than ids of earlier milliseconds."""
-    return f"{prefix}_{base64.b32hexencode(_uuid7_bytes())[:26].decode().lower()}"
+    bits = _uuid7() << 2  # 26 characters hold 130 bits
+    pairs = _PAIRS
+    return f"{prefix}_{''.join([pairs[bits >> shift & 0x3FF] for shift in _SHIFTS])}"
 
 
 def new_tenant_id() -> uuid.UUID:
     """A new tenant's id: tenants alone are named by a plain UUID, as the policies compare it."""
-    return uuid.UUID(bytes=_uuid7_bytes())
+    return uuid.UUID(int=_uuid7())
 
 
 def is_id(text: str, prefix: str) -> bool:
