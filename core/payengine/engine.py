@@ -19,7 +19,7 @@ from payengine.embedded import running_servers
 from payengine.events import EventLog, Feed
 from payengine.events.wakeups import WakeUps
 from payengine.ledger import Ledger
-from payengine.payments import Payments, Reconciler, Recorder
+from payengine.payments import Means, Payments, Reconciler, Recorder
 from payengine.registry import Registry
 from payengine.settings import Settings
 from payengine.storage import Database, migrate
@@ -96,31 +96,23 @@ def _assemble(
     wake_ups: WakeUps,
 ) -> Engine:
     unpublished = asyncio.Event()
-    deadline_ms = settings.gateway_deadline_ms
-    recorder = Recorder(
-        database=database, registry=registry, vault=vault, clock=clock, nudge=unpublished.set
-    )
-    reconciler = Reconciler(
+    means = Means(
         database=database,
         registry=registry,
+        vault=vault,
         clock=clock,
-        recorder=recorder,
-        deadline_ms=deadline_ms,
+        deadline_ms=settings.gateway_deadline_ms,
+        nudge=unpublished.set,
     )
+    recorder = Recorder(means)
+    reconciler = Reconciler(means, recorder)
     return Engine(
         settings=settings,
         database=database,
         clock=clock,
         vault=vault,
         registry=registry,
-        payments=Payments(
-            database=database,
-            registry=registry,
-            clock=clock,
-            vault=vault,
-            recorder=recorder,
-            deadline_ms=deadline_ms,
-        ),
+        payments=Payments(means, recorder),
         customers=Customers(database=database, vault=vault, clock=clock),
         ledger=Ledger(database),
         events=log,

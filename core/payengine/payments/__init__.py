@@ -17,6 +17,7 @@ from payengine.payments.inputs import (
     RefundPayment,
     VoidPayment,
 )
+from payengine.payments.means import Means
 from payengine.payments.models import Attempt, Evidence, Operation, Payment
 from payengine.payments.reading import PaymentFilter, PaymentReader
 from payengine.payments.reconcile import Reconciler
@@ -30,6 +31,7 @@ __all__ = [
     "CreatePayment",
     "Evidence",
     "IncrementAuthorization",
+    "Means",
     "MethodInput",
     "Operation",
     "Payment",

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-from payengine.clock import Clock
+from payengine.payments.means import Means
 from payengine.payments.reading import PaymentReader
 from payengine.payments.record import Recorder
 from payengine.payments.service import PaymentOpening
 from payengine.payments.steps import PaymentSteps
-from payengine.registry import Registry
-from payengine.storage import Database
-from payengine.vault import Vault
 
 __all__ = ["Payments"]
 
@@ -20,33 +17,10 @@ __all__ = ["Payments"]
 class Payments:
     """Every mutation and read of payments; each takes the tenant's context first."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        registry: Registry,
-        vault: Vault,
-        clock: Clock,
-        recorder: Recorder,
-        deadline_ms: int,
-    ) -> None:
-        """`deadline_ms` bounds each gateway call."""
-        opening = PaymentOpening(
-            database=database,
-            registry=registry,
-            vault=vault,
-            clock=clock,
-            recorder=recorder,
-            deadline_ms=deadline_ms,
-        )
-        steps = PaymentSteps(
-            database=database,
-            registry=registry,
-            clock=clock,
-            recorder=recorder,
-            deadline_ms=deadline_ms,
-        )
-        reader = PaymentReader(database)
+    def __init__(self, means: Means, recorder: Recorder) -> None:
+        opening = PaymentOpening(means, recorder)
+        steps = PaymentSteps(means, recorder)
+        reader = PaymentReader(means.database)
         self.create = opening.create
         self.confirm = opening.confirm
         self.capture = steps.capture

@@ -18,19 +18,17 @@ import msgspec
 import structlog
 
 from payengine import faults
-from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.ids import new_id
 from payengine.payments import store
 from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import HOLD_EXPIRED, made_after
+from payengine.payments.means import Means
 from payengine.payments.models import Operation, Payment
 from payengine.payments.plans import settled_hold
 from payengine.payments.record import Recorder
 from payengine.payments.service import GRACE_MS
 from payengine.payments.settle import event_of, next_look
-from payengine.registry import Registry
-from payengine.storage import Database
 
 __all__ = ["BATCH", "Reconciler"]
 
@@ -74,24 +72,13 @@ _MODE = "SELECT mode FROM tenant WHERE id = $1"
 class Reconciler:
     """Ends what is open, on evidence only."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        registry: Registry,
-        clock: Clock,
-        recorder: Recorder,
-        deadline_ms: int,
-    ) -> None:
-        self._database = database
-        self._registry = registry
-        self._clock = clock
+    def __init__(self, means: Means, recorder: Recorder) -> None:
+        self._means = means
         self._recorder = recorder
-        self._deadline_ms = deadline_ms
 
     async def run_once(self, *, at: datetime, limit: int = BATCH) -> int:
         """Take up to `limit` due operations and expired holds; how many were taken."""
-        async with self._database.worker() as session:
+        async with self._means.database.worker() as session:
             due = await session.fetch(_DUE, at, limit)
             ended = await session.fetch(_EXPIRED, at, limit)
         places = asyncio.Semaphore(_AT_ONCE)
@@ -123,14 +110,14 @@ class Reconciler:
             _log.warning("reconcile_failed", subject=subject, error=repr(failure))
 
     async def _context(self, tenant_id: uuid.UUID) -> TenantContext:
-        async with self._database.tenant(tenant_id) as session:
+        async with self._means.database.tenant(tenant_id) as session:
             mode = await session.fetchval(_MODE, tenant_id)
         return TenantContext(tenant_id, mode, "reconciler", frozenset())
 
     async def _look_after(self, tenant_id: uuid.UUID, operation_id: str, at: datetime) -> None:
         context = await self._context(tenant_id)
-        lease = at + timedelta(milliseconds=2 * self._deadline_ms + GRACE_MS)
-        async with self._database.tenant(tenant_id) as session:
+        lease = at + timedelta(milliseconds=2 * self._means.deadline_ms + GRACE_MS)
+        async with self._means.database.tenant(tenant_id) as session:
             row = await session.fetchrow(_CLAIM, tenant_id, operation_id, lease, at)
         if row is None:
             return
@@ -154,13 +141,13 @@ class Reconciler:
         self, context: TenantContext, operation: Operation, *, at: datetime
     ) -> Finding | None:
         """Look up, then send again with the same key; None where neither tells anything."""
-        answer = await self._recorder.look_up(context, operation, deadline_ms=self._deadline_ms)
+        answer = await self._recorder.look_up(context, operation)
         found = answer.outcome if answer.kind == "outcome" else None
         if answer.mismatch or (found is not None and found.status != "not_found"):
             return finding_of(answer, operation, source="lookup")
         if operation.status not in ("sending", "unknown"):
             return None
-        gateway = self._registry.installed.gateways.get(operation.gateway)
+        gateway = self._means.registry.installed.gateways.get(operation.gateway)
         if gateway is None:
             return None  # it was uninstalled: nobody can be asked until it is back
         manifest = gateway.manifest
@@ -169,12 +156,12 @@ class Reconciler:
         if operation.resendable and manifest.supports_idempotency and in_window:
             if found is None and manifest.lookup:
                 return None  # the lookup itself failed: ask again before anything is sent
-            answer = await self._recorder.send(context, operation, deadline_ms=self._deadline_ms)
+            answer = await self._recorder.send(context, operation)
             if answer.kind == "not_sent":
                 return None  # this sending did nothing; what the first one did is still unknown
             return finding_of(answer, operation, source="resend")
         consistent = age > timedelta(
-            milliseconds=manifest.lookup_consistent_after_ms + self._deadline_ms
+            milliseconds=manifest.lookup_consistent_after_ms + self._means.deadline_ms
         )
         if found is not None and consistent:
             return Finding(status="not_sent", source="lookup", reason="not_found", outcome=None)
@@ -182,7 +169,7 @@ class Reconciler:
 
     async def _wait(self, context: TenantContext, operation: Operation, *, at: datetime) -> None:
         """Look again later; after a week a person must decide."""
-        async with self._database.tenant(context.tenant_id) as session:
+        async with self._means.database.tenant(context.tenant_id) as session:
             if at - operation.sent_at > _GIVE_UP_AFTER:
                 row = await session.fetchrow(
                     _GIVE_UP, context.tenant_id, operation.id, operation.version, at
@@ -204,8 +191,8 @@ class Reconciler:
     async def _expire(self, tenant_id: uuid.UUID, payment_id: str, at: datetime) -> None:
         """A hold whose time is over is released in the books, as the provider released it."""
         context = await self._context(tenant_id)
-        now = self._clock.now(tenant_id)
-        async with self._database.tenant(tenant_id) as session:
+        now = self._means.clock.now(tenant_id)
+        async with self._means.database.tenant(tenant_id) as session:
             found = await store.load(session, tenant_id, payment_id, lock=True)
             if found is None:
                 return

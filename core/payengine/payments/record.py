@@ -7,27 +7,26 @@ statement writes it. The versions guard the write, so a zombie's late write is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
 import msgspec
 
 from payengine import faults
-from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import NotFound, OperationInFlight, TransitionRefused
 from payengine.ledger import open_holds
 from payengine.payments import store
 from payengine.payments.findings import Finding
+from payengine.payments.means import Means
 from payengine.payments.methods import saved_token
 from payengine.payments.models import Operation, Payment
 from payengine.payments.requests import lookup_request, stored_request
 from payengine.payments.settle import Change, settle
 from payengine.plugin import Amount, Authorize, PaymentMethod
-from payengine.registry import Answer, Registry
-from payengine.storage import Database, Session
-from payengine.vault import Vault
+from payengine.registry import Answer
+from payengine.storage import Session
 
 __all__ = ["Recorder"]
 
@@ -38,28 +37,14 @@ _TRIES = 5
 class Recorder:
     """Calls gateways and records what they say."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        registry: Registry,
-        vault: Vault,
-        clock: Clock,
-        nudge: Callable[[], None],
-    ) -> None:
-        """`nudge` tells the relay that there are new events."""
-        self._database = database
-        self._vault = vault
-        self._registry = registry
-        self._clock = clock
-        self._nudge = nudge
+    def __init__(self, means: Means) -> None:
+        self._means = means
 
     async def send(
         self,
         context: TenantContext,
         operation: Operation,
         *,
-        deadline_ms: int,
         method: PaymentMethod | None = None,
     ) -> Answer:
         """Send the operation's stored request; no transaction is open meanwhile.
@@ -70,12 +55,12 @@ class Recorder:
             raise TransitionRefused("A dispute is not sent to anybody.")
         request = await self._request(context, operation, method)
         faults.point("before_gateway")
-        answer = await self._registry.call(
+        answer = await self._means.registry.call(
             context,
             operation.gateway,
             operation.kind,
             request,
-            deadline_ms=deadline_ms,
+            deadline_ms=self._means.deadline_ms,
         )
         faults.point("after_gateway")
         return answer
@@ -87,26 +72,24 @@ class Recorder:
         if not isinstance(request, Authorize) or not request.payment_method.saved:
             return request
         if method is None:
-            async with self._database.tenant(context.tenant_id) as session:
+            async with self._means.database.tenant(context.tenant_id) as session:
                 method = await saved_token(
                     session,
-                    self._vault,
+                    self._means.vault,
                     context.tenant_id,
                     request.payment_method.token,
                     detached_too=True,
                 )
         return msgspec.structs.replace(request, payment_method=method)
 
-    async def look_up(
-        self, context: TenantContext, operation: Operation, *, deadline_ms: int
-    ) -> Answer:
+    async def look_up(self, context: TenantContext, operation: Operation) -> Answer:
         """Ask what became of the operation."""
-        return await self._registry.call(
+        return await self._means.registry.call(
             context,
             operation.gateway,
             "lookup",
             lookup_request(operation),
-            deadline_ms=deadline_ms,
+            deadline_ms=self._means.deadline_ms,
             asked=Amount(operation.amount_minor, operation.currency),
         )
 
@@ -117,18 +100,18 @@ class Recorder:
 
         None where the rows have moved on meanwhile: use `record`.
         """
-        at = self._clock.now(context.tenant_id)
+        at = self._means.clock.now(context.tenant_id)
         change = settle(payment, [operation], operation, finding, at=at)
         if change is None:
             return None
         try:
-            async with self._database.tenant(context.tenant_id) as session:
+            async with self._means.database.tenant(context.tenant_id) as session:
                 written = await store.write_change(session, context.tenant_id, change)
                 faults.point("before_commit")
         except asyncpg.DeadlockDetectedError:
             return None  # with whoever locked the payment first; nothing was written
         faults.point("after_commit")
-        self._nudge()
+        self._means.nudge()
         return change if written else None
 
     async def record_fact(
@@ -193,8 +176,8 @@ class Recorder:
         version: int | None,
     ) -> tuple[Payment, Operation] | None:
         """One try of `record`; None where the rows moved on between reading and writing."""
-        at = self._clock.now(context.tenant_id)
-        async with self._database.tenant(context.tenant_id) as session:
+        at = self._means.clock.now(context.tenant_id)
+        async with self._means.database.tenant(context.tenant_id) as session:
             found = await store.load(session, context.tenant_id, payment_id, lock=True)
             if found is None:
                 raise NotFound("There is no such payment.")
@@ -211,5 +194,5 @@ class Recorder:
         if not written:
             return None
         faults.point("after_commit")
-        self._nudge()
+        self._means.nudge()
         return change.payment, change.operation

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from payengine import faults
-from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import (
     GatewayUnavailable,
@@ -30,16 +29,16 @@ from payengine.payments.checks import check_confirm, check_create, fingerprint
 from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import made_after
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, MethodInput
+from payengine.payments.means import Means
 from payengine.payments.methods import saved_token
 from payengine.payments.models import Attempt, Operation, Payment
 from payengine.payments.record import Recorder
 from payengine.payments.requests import authorize_request, stored_authorization
 from payengine.payments.settle import event_of
 from payengine.plugin import PaymentMethod
-from payengine.registry import EnabledGateway, Registry
+from payengine.registry import EnabledGateway
 from payengine.routing import Candidate, Choice, choose
-from payengine.storage import Database, Session
-from payengine.vault import Vault
+from payengine.storage import Session
 
 __all__ = ["GRACE_MS", "PaymentOpening", "PaymentResult", "result_of"]
 
@@ -60,22 +59,9 @@ class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentOpening:
     """Creates payments and tries them again; further steps are in `payengine.payments.steps`."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        registry: Registry,
-        vault: Vault,
-        clock: Clock,
-        recorder: Recorder,
-        deadline_ms: int,
-    ) -> None:
-        self._database = database
-        self._registry = registry
-        self._vault = vault
-        self._clock = clock
+    def __init__(self, means: Means, recorder: Recorder) -> None:
+        self._means = means
         self._recorder = recorder
-        self._deadline_ms = deadline_ms
 
     async def create(self, context: TenantContext, request: CreatePayment) -> PaymentResult:
         """Make a payment and try it at a gateway.
@@ -101,11 +87,11 @@ class PaymentOpening:
         return await _shielded(self._try_again(context, request))
 
     async def _create(self, context: TenantContext, request: CreatePayment) -> PaymentResult:
-        now = self._clock.now(context.tenant_id)
+        now = self._means.clock.now(context.tenant_id)
         payment = _new_payment(request, at=now)
         # Read before the transaction: inside, a second connection could starve the pool.
-        enabled = await self._registry.for_tenant(context)
-        async with self._database.tenant(context.tenant_id) as session:
+        enabled = await self._means.registry.for_tenant(context)
+        async with self._means.database.tenant(context.tenant_id) as session:
             try:
                 method = await self._method(session, context, request, request.customer_id)
             except PayengineError:
@@ -145,9 +131,9 @@ class PaymentOpening:
         return await self._send(context, payment, operation, method)
 
     async def _try_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
-        now = self._clock.now(context.tenant_id)
-        enabled = await self._registry.for_tenant(context)
-        async with self._database.tenant(context.tenant_id) as session:
+        now = self._means.clock.now(context.tenant_id)
+        enabled = await self._means.registry.for_tenant(context)
+        async with self._means.database.tenant(context.tenant_id) as session:
             earlier = await store.claim(
                 session,
                 context.tenant_id,
@@ -204,8 +190,8 @@ class PaymentOpening:
         return await self._send(context, payment, operation, method, alone=False)
 
     async def _ask_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
-        now = self._clock.now(context.tenant_id)
-        async with self._database.tenant(context.tenant_id) as session:
+        now = self._means.clock.now(context.tenant_id)
+        async with self._means.database.tenant(context.tenant_id) as session:
             await store.claim(
                 session,
                 context.tenant_id,
@@ -227,9 +213,9 @@ class PaymentOpening:
         self, context: TenantContext, payment_id: str, operation: Operation
     ) -> PaymentResult:
         """Ask the gateway what became of `operation` and record what it says, if anything."""
-        answer = await self._recorder.look_up(context, operation, deadline_ms=self._deadline_ms)
+        answer = await self._recorder.look_up(context, operation)
         if answer.outcome is None or answer.outcome.status == "not_found":
-            async with self._database.tenant(context.tenant_id) as session:
+            async with self._means.database.tenant(context.tenant_id) as session:
                 payment, _ = await _load(session, context, payment_id)
             return PaymentResult(payment=payment, operation=operation)
         finding = finding_of(answer, operation, source="lookup")
@@ -246,9 +232,7 @@ class PaymentOpening:
     ) -> PaymentResult:
         """Call the gateway and record its answer; `alone`: the payment has no other operation."""
         faults.point("after_intent")
-        answer = await self._recorder.send(
-            context, operation, method=method, deadline_ms=self._deadline_ms
-        )
+        answer = await self._recorder.send(context, operation, method=method)
         finding = finding_of(answer, operation, source="answer")
         if alone:
             change = await self._recorder.record_first(context, payment, operation, finding)
@@ -285,7 +269,7 @@ class PaymentOpening:
             raise PaymentMethodInvalid(path=("paymentMethod",))
         return await saved_token(
             session,
-            self._vault,
+            self._means.vault,
             context.tenant_id,
             request.saved_payment_method_id,
             customer_id=customer_id,
@@ -324,7 +308,7 @@ class PaymentOpening:
             provider_key=operation_id,
             request=stored_authorization(request, saved_id=payment.saved_payment_method_id),
             sent_at=at,
-            due_at=at + timedelta(milliseconds=self._deadline_ms + GRACE_MS),
+            due_at=at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
             created_at=at,
             updated_at=at,
         )

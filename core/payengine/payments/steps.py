@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from payengine import faults
-from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import (
     CaptureExceedsAuthorized,
@@ -37,6 +36,7 @@ from payengine.payments.inputs import (
     RefundPayment,
     VoidPayment,
 )
+from payengine.payments.means import Means
 from payengine.payments.models import Operation, Payment, PaymentStatus
 from payengine.payments.plans import (
     Plan,
@@ -50,8 +50,7 @@ from payengine.payments.requests import step_request
 from payengine.payments.service import GRACE_MS, PaymentResult, result_of
 from payengine.payments.settle import event_of
 from payengine.plugin import Amount
-from payengine.registry import Registry
-from payengine.storage import Database, Session
+from payengine.storage import Session
 
 __all__ = ["PaymentSteps"]
 
@@ -66,20 +65,9 @@ _EXCEEDED = {"refund": RefundExceedsCaptured, "capture": CaptureExceedsAuthorize
 class PaymentSteps:
     """Takes an authorized or captured payment further."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        registry: Registry,
-        clock: Clock,
-        recorder: Recorder,
-        deadline_ms: int,
-    ) -> None:
-        self._database = database
-        self._registry = registry
-        self._clock = clock
+    def __init__(self, means: Means, recorder: Recorder) -> None:
+        self._means = means
         self._recorder = recorder
-        self._deadline_ms = deadline_ms
 
     async def capture(self, context: TenantContext, request: CapturePayment) -> PaymentResult:
         """Take all or a part of what is held.
@@ -93,7 +81,7 @@ class PaymentSteps:
             return plan_capture(
                 payment,
                 operations,
-                self._registry.gateway(_payment_gateway(operations)).manifest,
+                self._means.registry.gateway(_payment_gateway(operations)).manifest,
                 amount_minor=request.amount_minor,
                 final=request.final,
                 at=at,
@@ -133,7 +121,7 @@ class PaymentSteps:
             return plan_increment(
                 payment,
                 operations,
-                self._registry.gateway(_payment_gateway(operations)).manifest,
+                self._means.registry.gateway(_payment_gateway(operations)).manifest,
                 amount_minor=request.amount_minor,
                 at=at,
             )
@@ -152,9 +140,9 @@ class PaymentSteps:
     async def _run(
         self, context: TenantContext, mutation: str, request: StepRequest, plan: Planner
     ) -> PaymentResult:
-        now = self._clock.now(context.tenant_id)
+        now = self._means.clock.now(context.tenant_id)
         operation_id = new_id("ref" if mutation == "refundPayment" else "op")
-        async with self._database.tenant(context.tenant_id) as session:
+        async with self._means.database.tenant(context.tenant_id) as session:
             earlier = await store.claim(
                 session,
                 context.tenant_id,
@@ -193,7 +181,7 @@ class PaymentSteps:
                 )
                 await post(session, context.tenant_id, [posting], at=now)
         faults.point("refund_reserved" if operation.kind == "refund" else "after_intent")
-        answer = await self._recorder.send(context, operation, deadline_ms=self._deadline_ms)
+        answer = await self._recorder.send(context, operation)
         payment, operation = await self._recorder.record(
             context,
             payment_id=payment.id,
@@ -262,7 +250,7 @@ class PaymentSteps:
             provider_key=operation_id,
             request=sent,
             sent_at=at,
-            due_at=at + timedelta(milliseconds=self._deadline_ms + GRACE_MS),
+            due_at=at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
             created_at=at,
             updated_at=at,
         )
