@@ -10,10 +10,10 @@ MEMBERS = $(shell sed -n 's/^name = "\(.*\)"/\1/p' \
 	core/pyproject.toml tenants/pyproject.toml graphql/pyproject.toml plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean environment
+.PHONY: help run test check bench bench-growth lock clean environment
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target words; do printf '%-14s %s\n' "$$target" "$$words"; done
 
 run: environment ## Serve on http://127.0.0.1:8000 with demo tenants and demo payments
@@ -28,6 +28,12 @@ check: environment ## Lint, format, strict types, import contracts, tidiness
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/test_tidy.py
+
+bench: environment ## Measure the speed on this machine; rewrites docs/performance.md
+	@$(BIN)/python -m tests.bench.run $(BENCH)
+
+bench-growth: environment ## Measure how the cost grows with the tables; takes hours
+	@$(BIN)/python -m tests.bench.growth $(BENCH)
 
 lock: environment ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 \

@@ -90,8 +90,9 @@ class Perimeter:
         finally:
             if token is not None:
                 timings.end(token)
-            route = scope["path"] if scope["path"] in ROUTES else "other"
-            self._metrics.observe_request(route, status, time.perf_counter() - began)
+            if "is_live" not in scope["state"]:  # how long somebody watched is no latency
+                route = scope["path"] if scope["path"] in ROUTES else "other"
+                self._metrics.observe_request(route, status, time.perf_counter() - began)
 
 
 def _shown(record: timings.Timings, total_s: float) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "Waits",
     "cpu_seconds",
     "cut_of",
+    "family_seconds",
     "median",
     "percentile",
     "resident_mib",
@@ -91,6 +92,21 @@ def cpu_seconds(pid: int) -> Spent:
     """What the process has used since it began (proc(5), stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return Spent(int(fields[11]) / _TICKS, int(fields[12]) / _TICKS)
+
+
+def family_seconds(pid: int) -> float:
+    """CPU time of a process and its children, those that have ended too (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    total = sum(map(int, fields[11:15])) / _TICKS
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            total += cpu_seconds(int(child)).total
+        except (
+            FileNotFoundError,
+            ProcessLookupError,
+        ):  # it has ended since, and is counted with its parent next time
+            continue
+    return total
 
 
 def resident_mib(pid: int) -> float:

@@ -36,6 +36,7 @@ class Floor:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._runs = 0
         home = house.servers.home
         self._programs = postgres_programs(
             home / "programs", choose_account(existing=home / "postgres" / "data")
@@ -49,23 +50,44 @@ class Floor:
 
     async def rps(self, *, clients: int, seconds: float) -> float:
         """Payments of the floor in a second."""
-        return await self.run_script(
-            _HERE / "floor.sql", database=_DATABASE, clients=clients, seconds=seconds
+        return await self._bench(
+            "-f", str(_HERE / "floor.sql"), database=_DATABASE, clients=clients, seconds=seconds
         )
 
-    async def run_script(
-        self, script: Path, *, database: str, clients: int, seconds: float, user: str = "postgres"
+    async def own_rps(self, scripts: list[Path], *, clients: int, seconds: float) -> float:
+        """How often one of the scripts of our own messages ran in a second, as the app role."""
+        self._runs += 1
+        return await self._bench(
+            *(each for script in scripts for each in ("-f", str(script))),
+            *("-D", "ready=0", "-D", "n=0", "-D", f"base={self._runs * 10**12}"),
+            database="payengine",
+            clients=clients,
+            seconds=seconds,
+            user="payengine_login",
+            options="-c role=payengine_app -c jit=off",
+        )
+
+    async def _bench(
+        self,
+        *arguments: str,
+        database: str,
+        clients: int,
+        seconds: float,
+        user: str = "postgres",
+        options: str = "",
     ) -> float:
-        """How often the script ran in a second; its statements are sent as plain text."""
         said = await self._run(
             "pgbench",
-            *("-n", "-M", "simple", "-f", str(script), "-d", database),
-            *("-c", str(clients), "-j", str(min(clients, 2)), "-T", str(max(round(seconds), 1))),
+            *("-n", "-M", "simple", "-c", str(clients), "-j", str(min(clients, 2))),
+            *("-T", str(max(round(seconds), 1)), *arguments, database),
             user=user,
+            options=options,
         )
         return tps_of(said)
 
-    async def _run(self, program: str, *arguments: str, user: str = "postgres") -> str:
+    async def _run(
+        self, program: str, *arguments: str, user: str = "postgres", options: str = ""
+    ) -> str:
         process = await asyncio.create_subprocess_exec(
             self._programs / program,
             *arguments,
@@ -75,6 +97,7 @@ class Floor:
                 "PGPORT": "5432",
                 "PGUSER": user,
                 "PGPASSWORD": self._house.passwords[user],
+                "PGOPTIONS": options,
             },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

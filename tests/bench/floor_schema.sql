@@ -12,4 +12,3 @@ CREATE TABLE floor_ledger (
 CREATE TABLE floor_event (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, payment_id bigint NOT NULL,
     type text NOT NULL, data jsonb NOT NULL, created_at timestamptz NOT NULL);
-CREATE SEQUENCE floor_ids CACHE 1000;

@@ -15,7 +15,7 @@ import socket
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -26,8 +26,10 @@ from payengine.storage import Database, migrate
 from payengine_tenants.keys import ApiKeys
 from payengine_tenants.tenants import Tenants
 
+from tests.bench.figures import family_seconds
 from tests.bench.load import Job, Result, Shop
 from tests.bench.watchers import Heard, WatchJob
+from tests.bench.wire import until
 from tests.servers import HomeOfTest, test_home
 
 __all__ = ["Api", "Hearing", "House", "bare_server", "load", "open_house", "watching"]
@@ -71,6 +73,11 @@ class House(NamedTuple):
         found: dict[str, str] = json.loads((self.servers.home / "passwords.json").read_text())
         return found
 
+    def database_seconds(self) -> float:
+        """CPU time that PostgreSQL has used, all its processes together."""
+        recorded = self.servers.home / "postgres" / "data" / "postmaster.pid"
+        return family_seconds(int(recorded.read_text().split()[0]))
+
     @asynccontextmanager
     async def api(self) -> AsyncIterator[Api]:
         """One API process on a free port."""
@@ -109,9 +116,7 @@ async def open_house(*, tenants: int) -> AsyncIterator[House]:
 
 async def _shop(database: Database, number: int) -> Shop:
     tenant = await Tenants(database).create(f"Shop {number}", mode="test")
-    _, secret = await ApiKeys(database).create(
-        tenant.context("bench"), name="bench", scopes=SCOPES
-    )
+    _, secret = await ApiKeys(database).create(tenant.context("bench"), name="bench", scopes=SCOPES)
     return Shop(secret)
 
 
@@ -125,9 +130,7 @@ async def bare_server(*, rate: float, size: int) -> AsyncIterator[Api]:
         sys.executable, "-m", "tests.bench.bare", str(port), str(rate), str(size)
     )
     try:
-        async with asyncio.timeout(_START_S):
-            while not _answers(port):
-                await asyncio.sleep(0.05)
+        await until(lambda: _answers(port), seconds=_START_S)
         yield Api(process.pid, port)
     finally:
         await _end(process)
@@ -139,6 +142,8 @@ def _answers(port: int) -> bool:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(TimeoutError):  # most have ended, and only their end has not been told yet
+        await asyncio.wait_for(process.wait(), 0.2)
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
         try:

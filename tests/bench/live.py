@@ -23,6 +23,7 @@ __all__ = ["EVENTS_PER_PAYMENT", "Audience", "Sending", "bare_sending", "listen"
 #: A payment that is captured at once is created, then captured.
 EVENTS_PER_PAYMENT = 2
 _CONNECTIONS = 16
+_PATIENCE_S = 20.0
 
 
 class Audience(NamedTuple):
@@ -42,13 +43,13 @@ class Sending(NamedTuple):
 
 
 @asynccontextmanager
-async def _paying(api: Api, shops: Sequence[Shop], *, rate: float) -> AsyncIterator[Callable[[], int]]:
+async def _paying(
+    api: Api, shops: Sequence[Shop], *, rate: float
+) -> AsyncIterator[Callable[[], int]]:
     """Payments at a steady rate, tenant after tenant; gives how many were captured so far."""
     paid = 0
     run = f"{time.time_ns():x}"
-    lines = [
-        await asyncio.open_connection("127.0.0.1", api.port) for _ in range(_CONNECTIONS)
-    ]
+    lines = [await asyncio.open_connection("127.0.0.1", api.port) for _ in range(_CONNECTIONS)]
     idle = asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
     for line in lines:
         idle.put_nowait(line)
@@ -70,20 +71,25 @@ async def _paying(api: Api, shops: Sequence[Shop], *, rate: float) -> AsyncItera
 
     async def keep_paying() -> None:
         loop = asyncio.get_running_loop()
-        begun, doing = loop.time(), set[asyncio.Task[None]]()
+        begun = loop.time()
         for number in itertools.count():
             await asyncio.sleep(max(begun + number / rate - loop.time(), 0))
             task = asyncio.create_task(pay(number))
             doing.add(task)
             task.add_done_callback(doing.discard)
 
-    task = asyncio.create_task(keep_paying())
+    doing = set[asyncio.Task[None]]()
+    pacing = asyncio.create_task(keep_paying())
     try:
         yield lambda: paid
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await asyncio.sleep(0.5)  # what is under way is answered
+        pacing.cancel()
+        await asyncio.gather(pacing, return_exceptions=True)
+        if doing:
+            await asyncio.wait(doing, timeout=_PATIENCE_S)
+        for task in doing:
+            task.cancel()
+        await asyncio.gather(*doing, return_exceptions=True)
         for _, writer in lines:
             writer.close()
 
@@ -120,9 +126,7 @@ async def resume(
 async def bare_sending(*, sockets: int, rate: float, size: int, seconds: float) -> Sending:
     """The cost of one send where nothing else is done; the idle process's cost is taken off."""
     async with bare_server(rate=rate, size=size) as api:
-        job = WatchJob(
-            port=api.port, pid=api.pid, keys=[""] * sockets, seconds=seconds, path="/ws"
-        )
+        job = WatchJob(port=api.port, pid=api.pid, keys=[""] * sockets, seconds=seconds, path="/ws")
         async with watching(job) as hearing:
             heard = await hearing.result()
     return Sending(heard.cpu_s / max(heard.delivered, 1) * 1e6, heard.delivered / heard.seconds)

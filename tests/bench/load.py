@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import re
 import sys
 import time
@@ -19,8 +18,8 @@ import msgspec
 import uvloop
 
 from tests.bench.documents import ONE, PAGE, PAY
-from tests.bench.figures import Cut, cpu_seconds, cut_of, waits_of
-from tests.bench.wire import Asking, body_of, request
+from tests.bench.figures import Cut, cpu_seconds, cut_of, median, waits_of
+from tests.bench.wire import Asking, body_of, request, say
 
 __all__ = ["Job", "Result", "Shop"]
 
@@ -62,6 +61,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     statements: float
     most_statements: int
     commits: float
+    #: Of the median request; the means above also have what is read anew every few seconds.
+    usual_statements: int
+    usual_commits: int
     answered: int
     sent: int
     bad: int
@@ -80,7 +82,7 @@ class _Load:
         self._latencies: dict[str, list[float]] = defaultdict(list)
         self._own: list[float] = []
         self._sums = [0.0, 0.0, 0.0, 0.0]
-        self._most = 0
+        self._counts: dict[str, list[float]] = {"statements": [], "commits": []}
         self._timed = 0
         self._left = job.concurrency
         self._over = asyncio.Event()
@@ -115,7 +117,9 @@ class _Load:
             gateway_ms=self._sums[0] / timed * 1e3,
             commit_ms=self._sums[1] / timed * 1e3,
             statements=self._sums[2] / timed,
-            most_statements=self._most,
+            most_statements=int(max(self._counts["statements"], default=0)),
+            usual_statements=int(median(self._counts["statements"])),
+            usual_commits=int(median(self._counts["commits"])),
             commits=self._sums[3] / timed,
             answered=len(everything),
             sent=self.sent,
@@ -178,7 +182,8 @@ class _Load:
         if waits is not None:
             self._timed += 1
             self._own.append(took - waits.gateway_s - waits.commit_s)
-            self._most = max(self._most, waits.statements)
+            self._counts["statements"].append(waits.statements)
+            self._counts["commits"].append(waits.commits)
             for at, value in enumerate(waits):
                 self._sums[at] += value
 
@@ -196,7 +201,7 @@ def main() -> None:
     async def work() -> Result:
         return await _Load(job).run()
 
-    print(json.dumps(msgspec.to_builtins(uvloop.run(work()))))
+    say(msgspec.json.encode(uvloop.run(work())).decode())
 
 
 if __name__ == "__main__":

@@ -19,14 +19,14 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.documents import CUSTOMER
-from tests.bench.figures import median, resident_mib
+from tests.bench.figures import resident_mib
 from tests.bench.floor import Floor
 from tests.bench.house import Api, House, bare_server, load, open_house
-from tests.bench.live import Audience, Sending, bare_sending, listen, resume
-from tests.bench.load import Result, Shop
-from tests.bench.messages import own_script
+from tests.bench.live import Audience, bare_sending, listen, resume
+from tests.bench.load import Shop
+from tests.bench.messages import own_scripts
 from tests.bench.report import Figures, Paired, show, write_page
-from tests.bench.wire import body_of
+from tests.bench.wire import body_of, say
 
 __all__ = ["Plan", "measure"]
 
@@ -51,9 +51,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 _QUICK = Plan(window=2.0, rounds=2, short=1.5, live=3.0, cuts=200)
 
 
-def say(text: str) -> None:
+def _tell(text: str) -> None:
     """Tell a waiting person what is being done."""
-    print(f"… {text} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
+    sys.stderr.write(f"… {text} (load {os.getloadavg()[0]:.1f})\n")
+    sys.stderr.flush()
 
 
 async def measure(plan: Plan) -> Figures:
@@ -67,16 +68,15 @@ async def measure(plan: Plan) -> Figures:
         async with house.api() as api:
             await _payments(figures, plan, house, floor, api)
             await _mix(figures, plan, house, api)
-        await _own_statements(figures, plan, house, floor)
-        async with house.api() as api:
             await _live(figures, plan, house, api)
+        await _own_statements(figures, plan, house, floor)
     figures.load_after = os.getloadavg()[0]
     figures.took_s = time.monotonic() - began
     return figures
 
 
 async def _bare(figures: Figures, plan: Plan) -> None:
-    say("a bare Starlette echo")
+    _tell("a bare Starlette echo")
     async with bare_server(rate=1, size=1) as api:
         for level in _LEVELS:
             figures.echo[level] = await load(
@@ -84,41 +84,46 @@ async def _bare(figures: Figures, plan: Plan) -> None:
             )
 
 
-async def _payments(
-    figures: Figures, plan: Plan, house: House, floor: Floor, api: Api
-) -> None:
+async def _payments(figures: Figures, plan: Plan, house: House, floor: Floor, api: Api) -> None:
     await load(api, concurrency=8, seconds=1, shops=house.shops)  # every cache is warm
     for level in _LEVELS:
         rounds = plan.rounds if level == 32 else 1
         seconds = plan.window if level in (1, 32) else plan.short
         before, sent = api.counters(), 0
         for turn in range(rounds):
-            say(f"floor and payments, {level} at once, {turn + 1} of {rounds}")
+            _tell(f"floor and payments, {level} at once, {turn + 1} of {rounds}")
+            at = house.database_seconds()
             tps = await floor.rps(clients=level, seconds=seconds)
+            between = house.database_seconds()
             result = await load(api, concurrency=level, seconds=seconds, shops=house.shops)
             sent += result.sent
-            figures.pairs.setdefault(level, []).append(Paired(tps, result))
+            pair = Paired(
+                floor_rps=tps,
+                floor_cpu_ms=(between - at) / (tps * seconds) * 1e3,
+                payments=result,
+                database_cpu_ms=(house.database_seconds() - between) / result.sent * 1e3,
+                load=os.getloadavg()[0],
+            )
+            figures.pairs.setdefault(level, []).append(pair)
         if level == 32:
             after = api.counters()
             figures.process_statements = (after[0] - before[0]) / sent
             figures.process_commits = (after[1] - before[1]) / sent
             figures.rss_mib = resident_mib(api.pid)
     for level in _LEVELS:
-        say(f"payments of one tenant, {level} at once")
+        _tell(f"payments of one tenant, {level} at once")
         figures.one_tenant[level] = await load(
             api, concurrency=level, seconds=plan.short, shops=house.shops[:1]
         )
 
 
 async def _mix(figures: Figures, plan: Plan, house: House, api: Api) -> None:
-    say("80 % reads, 20 % writes")
+    _tell("80 % reads, 20 % writes")
     shops = [await _with_customers(api, shop) for shop in house.shops]
     await load(api, concurrency=8, seconds=2, shops=shops, kinds=["pay_customer"])
     kinds = ["pay_customer", "payment", "page", "payment", "page"]
-    figures.mix = await load(
-        api, concurrency=32, seconds=plan.window, shops=shops, kinds=kinds
-    )
-    say("the page of 20 payments")
+    figures.mix = await load(api, concurrency=32, seconds=plan.window, shops=shops, kinds=kinds)
+    _tell("the page of 20 payments")
     figures.page = await load(api, concurrency=1, seconds=plan.short, shops=shops, kinds=["page"])
     figures.one = await load(
         api, concurrency=1, seconds=plan.short / 2, shops=shops, kinds=["payment"]
@@ -148,38 +153,32 @@ async def _with_customers(api: Api, shop: Shop) -> Shop:
 
 
 async def _own_statements(figures: Figures, plan: Plan, house: House, floor: Floor) -> None:
-    say("pgbench with our own statements")
+    _tell("pgbench with our own statements")
     try:
-        script = await own_script(house)
-        rates = []
-        for _ in range(2):
-            figures.own_floor.append(await floor.rps(clients=32, seconds=plan.short))
-            rates.append(
-                await floor.run_script(
-                    script, database="payengine", clients=32, seconds=plan.short
-                )
-            )
-        figures.own_statements = rates
+        scripts = await own_scripts(house)
+        figures.own_statements = [
+            await floor.own_rps(scripts, clients=32, seconds=plan.short) for _ in range(2)
+        ]
     except Exception as problem:  # a figure beside the others: its absence is told
         figures.own_problem = f"{type(problem).__name__}: {problem}"[:300]
 
 
 async def _live(figures: Figures, plan: Plan, house: House, api: Api) -> None:
     for subscribers in (1, 100, 1_000):
-        say(f"{subscribers} subscribers of {_TENANTS} tenants")
+        _tell(f"{subscribers} subscribers of {_TENANTS} tenants")
         figures.live.append(await _listen(api, house.shops, subscribers, plan))
     for subscribers in (1, 100, 1_000):
-        say(f"{subscribers} subscribers of one tenant")
+        _tell(f"{subscribers} subscribers of one tenant")
         figures.live_one.append(await _listen(api, house.shops[:1], subscribers, plan))
     size = round(figures.live_one[-1].heard.bytes_each)
     for audience in figures.live_one:
         sockets = audience.heard.subscribers
-        say(f"a bare WebSocket send to {sockets}")
+        _tell(f"a bare WebSocket send to {sockets}")
         sending = await bare_sending(
             sockets=max(sockets, 1), rate=_EVENTS_PER_S, size=size, seconds=plan.live / 2
         )
         figures.bare_live.append(sending)
-    say(f"{plan.cuts} lines cut, and resumed by cursor")
+    _tell(f"{plan.cuts} lines cut, and resumed by cursor")
     figures.resume = await resume(
         api, house.shops, subscribers=100, cuts=plan.cuts, events_per_s=100.0
     )
@@ -200,7 +199,7 @@ def main() -> None:
     show(figures)
     if not options.quick:
         write_page(figures, _PAGE)
-    print(msgspec.json.encode(figures.summary()).decode(), flush=True)
+    say(msgspec.json.encode(figures.summary()).decode())
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import uvloop
 from tests.bench.documents import FEED
 from tests.bench.figures import Cut, cpu_seconds, cut_of, resume_faults
 from tests.bench.frames import Listening
+from tests.bench.wire import say, until
 
 __all__ = ["Heard", "WatchJob"]
 
@@ -28,6 +29,7 @@ _POSITION = re.compile(rb'"position":"?(\d+)')
 _CURSOR = re.compile(rb'"cursor":"([^"]+)"')
 _OPEN_AT_ONCE = 20
 _SETTLE_S = 1.5
+_OPEN_S = 30.0
 _LONGEST_S = 120.0
 
 
@@ -70,7 +72,7 @@ class _Subscriber:
         self._cursor: str | None = None
         self._line: Listening | None = None
         self._is_cut = False
-        self._until_cut = random.randint(3, 12)  # noqa: S311
+        self._until_cut = random.randint(3, 12)
 
     async def connect(self) -> None:
         """Open a connection; the rest follows by itself."""
@@ -102,7 +104,7 @@ class _Subscriber:
         elif kind == "ping" and self._line is not None:
             self._line.say(b'{"type":"pong"}')
         elif kind in ("error", "complete"):
-            self._watchers.refuse(text[:200].decode(errors="replace"))
+            self._watchers.refuse(text[:200].decode(errors="replace"), self)
 
     def _subscribe(self) -> None:
         assert self._line is not None
@@ -119,7 +121,7 @@ class _Subscriber:
         self.positions.append(int(position[1]))
         self._until_cut -= 1
         if self._until_cut <= 0 and self._watchers.may_cut():
-            self._until_cut = random.randint(3, 12)  # noqa: S311
+            self._until_cut = random.randint(3, 12)
             self._is_cut = True
             assert self._line is not None
             self._line.cut()
@@ -129,7 +131,7 @@ class _Subscriber:
             self._is_cut = False
             self._watchers.again(self)
         elif not self._watchers.is_over:
-            self._watchers.refuse(reason or "dropped")
+            self._watchers.refuse(reason or "dropped", self)
             if self._watchers.job.cuts and self.positions:
                 self._watchers.again(self)
 
@@ -144,6 +146,7 @@ class _Watchers:
         self._cuts = 0
         self._all = [_Subscriber(self, key) for key in job.keys]
         self._begun: set[_Subscriber] = set()
+        self._gone: set[_Subscriber] = set()
         self._reasons: Counter[str] = Counter()
         self._latencies: list[float] = []
         self._delivered = self._bytes = 0
@@ -154,9 +157,10 @@ class _Watchers:
         """Subscribe, say so, listen."""
         for at in range(0, len(self._all), _OPEN_AT_ONCE):
             await asyncio.gather(*(each.connect() for each in self._all[at : at + _OPEN_AT_ONCE]))
+        await until(lambda: len(self._begun | self._gone) == len(self._all), seconds=_OPEN_S)
         await asyncio.sleep(_SETTLE_S)
-        subscribers = len(self._begun)
-        print("ready", flush=True)
+        subscribers = len(self._begun - self._gone)
+        say("ready")
         self._latencies.clear()
         self._delivered = self._bytes = 0
         before, began = cpu_seconds(self.job.pid), time.perf_counter()
@@ -184,10 +188,8 @@ class _Watchers:
 
     async def _until_cut_enough(self) -> None:
         """Go on until all cuts were made, then until nothing has come for a while."""
-        ends = time.monotonic() + _LONGEST_S
-        while self._cuts < self.job.cuts and time.monotonic() < ends:
-            await asyncio.sleep(0.1)
-        print("enough", flush=True)
+        await until(lambda: self._cuts >= self.job.cuts, seconds=_LONGEST_S)
+        say("enough")
         heard = -1
         while heard != self._delivered:
             heard = self._delivered
@@ -206,10 +208,12 @@ class _Watchers:
     def begun(self, subscriber: _Subscriber) -> None:
         """It has subscribed, for the first time or once more."""
         self._begun.add(subscriber)
+        self._gone.discard(subscriber)
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: str, subscriber: _Subscriber) -> None:
         """The server would not, or would no longer."""
         self._reasons[reason] += 1
+        self._gone.add(subscriber)
 
     def may_cut(self) -> bool:
         """Whether one more cut is wanted; if so it is counted."""
@@ -246,7 +250,7 @@ def main() -> None:
     async def work() -> Heard:
         return await _Watchers(job).run()
 
-    print(msgspec.json.encode(uvloop.run(work())).decode(), flush=True)
+    say(msgspec.json.encode(uvloop.run(work())).decode())
 
 
 if __name__ == "__main__":

@@ -7,12 +7,30 @@ requests made of prepared bytes, answers split by their length.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 
-__all__ = ["Asking", "body_of", "request", "split_answer"]
+__all__ = ["Asking", "body_of", "request", "say", "split_answer", "until"]
+
+_STEP_S = 0.05
+
+
+def say(line: str) -> None:
+    """Tell whoever started this process."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def until(holds: Callable[[], bool], *, seconds: float) -> bool:
+    """Wait until it holds; whether it did before the time was up."""
+    for _ in range(round(seconds / _STEP_S)):
+        if holds():
+            return True
+        await asyncio.sleep(_STEP_S)
+    return holds()
 
 
 def body_of(document: str, variables: Any = None) -> bytes:
