@@ -22,21 +22,26 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from payengine_graphql.answers import error_answer
 from payengine_graphql.bulkhead import Bulkhead
+from payengine_graphql.connections import Connections
 from payengine_graphql.context import Services
 from payengine_graphql.endpoint import HttpEndpoint
 from payengine_graphql.execution import Executor
 from payengine_graphql.health import Health
+from payengine_graphql.live import LiveQueries
 from payengine_graphql.metrics import Metrics
 from payengine_graphql.once import Once
 from payengine_graphql.perimeter import Perimeter
 from payengine_graphql.schema import core_schema
 from payengine_graphql.sockets import Sockets
+from payengine_graphql.sse import EventStreams
+from payengine_graphql.transport import HttpProtocol, SocketProtocol
 
 __all__ = ["UVICORN_LIMITS", "create_app"]
 
 #: Options that `uvicorn.Config` must be given: the frame cap, keep-alive pings and no banner.
 UVICORN_LIMITS: dict[str, object] = {
-    "ws": "websockets-sansio",
+    "http": HttpProtocol,
+    "ws": SocketProtocol,
     "ws_max_size": 64 * 1024,
     "ws_ping_interval": 20.0,
     "ws_ping_timeout": 20.0,
@@ -71,13 +76,17 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
         # Two tries at a gateway and the writing around them.
         mutation_deadline_s=2 * settings.gateway_deadline_ms / 1000 + 4,
     )
+    connections = Connections(services, metrics)
+    queries = LiveQueries(engine.feed, engine.events)
+    metrics.live_queries.set_function(lambda: len(queries))
     endpoint = HttpEndpoint(
         services,
         executor,
         Bulkhead(in_all=_IN_FLIGHT, per_tenant=_IN_FLIGHT_OF_TENANT),
+        EventStreams(executor, metrics, connections, queries),
         has_page=settings.is_development,
     )
-    sockets = Sockets(services, executor, metrics)
+    sockets = Sockets(services, executor, metrics, connections, queries)
     health = Health(engine, expects_relay=expects_relay)
 
     async def show_metrics(request: Request) -> Response:
@@ -86,7 +95,7 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        await sockets.close()
+        await connections.close()
         await executor.drain(timeout_s=_DRAIN_S)
 
     return Starlette(
@@ -98,9 +107,7 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
             Route("/metrics", show_metrics),
             *_plugin_pages(engine),
         ],
-        middleware=[
-            Middleware(Perimeter, metrics=metrics, shows_timings=_shows_timings(settings))
-        ],
+        middleware=[Middleware(Perimeter, metrics=metrics, shows_timings=_shows_timings(settings))],
         exception_handlers={404: _not_found},
         lifespan=lifespan,
     )

@@ -48,10 +48,6 @@ class RequestContext:
         """This request's loaders."""
         return Loaders(self.services.engine, self.tenant)
 
-    def forget(self) -> None:
-        """Read afresh from here on: what a live feed does for each event."""
-        self.__dict__.pop("loaders", None)
-
     @property
     def engine(self) -> Engine:
         """The engine."""

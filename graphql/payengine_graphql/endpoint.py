@@ -28,6 +28,8 @@ from payengine_graphql.refusals import (
     RequestMalformed,
     status_of,
 )
+from payengine_graphql.sse import MEDIA_TYPE as EVENT_STREAM
+from payengine_graphql.sse import EventStreams
 
 __all__ = ["MAX_BODY_BYTES", "HttpEndpoint", "authenticated", "bearer_of"]
 
@@ -42,11 +44,18 @@ class HttpEndpoint:
     """The handler of `/graphql`."""
 
     def __init__(
-        self, services: Services, executor: Executor, bulkhead: Bulkhead, *, has_page: bool
+        self,
+        services: Services,
+        executor: Executor,
+        bulkhead: Bulkhead,
+        streams: EventStreams,
+        *,
+        has_page: bool,
     ) -> None:
         self._services = services
         self._executor = executor
         self._bulkhead = bulkhead
+        self._streams = streams
         self._has_page = has_page
 
     async def handle(self, request: Request) -> Response:
@@ -66,15 +75,17 @@ class HttpEndpoint:
             raise MethodNotAllowed
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             raise MediaTypeUnsupported
-        tenant = await authenticated(
-            self._services.keys, bearer_of(request.headers.get("authorization"))
-        )
+        secret = bearer_of(request.headers.get("authorization"))
+        tenant = await authenticated(self._services.keys, secret)
+        accepted = request.headers.get("accept", "")
         with self._bulkhead.enter_tenant(tenant.tenant_id):
             ask = _read(await _body(request))
             context = RequestContext(self._services, tenant, request.state.request_id)
+            if EVENT_STREAM in accepted and self._executor.is_subscription(ask):
+                return self._streams.open(request, ask, context, secret)
             answer, was_executed = await self._executor.answer(ask, context)
         # Only clients that accept the newer media type expect a status that tells of the document.
-        if _GRAPHQL_JSON in request.headers.get("accept", ""):
+        if _GRAPHQL_JSON in accepted:
             status = 200 if was_executed else 400
             return Response(encode(answer), status, media_type=_GRAPHQL_JSON)
         return Response(encode(answer), media_type=_JSON)

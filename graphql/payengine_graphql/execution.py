@@ -8,21 +8,37 @@ found by its idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
 import msgspec
 from payengine import faults
+from payengine.context import TenantContext
 from payengine.errors import PayengineError, QueryRefused
+from payengine.events import Event, Resync
 
-from graphql import ExecutionResult, GraphQLSchema, OperationType, execute, subscribe
-from payengine_graphql.answers import plain_error, plain_result, shown_errors
+import graphql
+from graphql import (
+    ExecutionResult,
+    GraphQLSchema,
+    OperationType,
+    create_source_event_stream,
+    execute,
+    execute_subscription_event,
+)
+from payengine_graphql.answers import (
+    encode,
+    plain_error,
+    plain_result,
+    shown_errors,
+)
 from payengine_graphql.context import RequestContext
 from payengine_graphql.documents import DocumentInvalid, Documents
 from payengine_graphql.refusals import DeadlineExceeded
+from payengine_graphql.watching import Watch, name_of
 
-__all__ = ["Ask", "Executor"]
+__all__ = ["Ask", "Executor", "LiveSource"]
 
 _READ_DEADLINE_S = 10.0
 _MAX_COERCION_ERRORS = 10
@@ -60,7 +76,10 @@ class Executor:
             prepared = self._documents.prepare(ask.query)
             operation = prepared.operation(ask.operationName, ask.variables or {})
             if operation.operation is OperationType.SUBSCRIPTION:
-                raise QueryRefused("Subscriptions go over a WebSocket: graphql-transport-ws.")
+                raise QueryRefused(
+                    "Send a subscription over a WebSocket (graphql-transport-ws), or accept "
+                    "text/event-stream."
+                )
         except DocumentInvalid as invalid:
             reference = context.request_id
             return {"errors": shown_errors(invalid.errors, reference=reference)}, False
@@ -104,16 +123,13 @@ class Executor:
     def is_subscription(self, ask: Ask) -> bool:
         """Whether a subscription is asked for; False also for what is refused later."""
         try:
-            operation = self._documents.prepare(ask.query).operations.get(ask.operationName)
+            prepared = self._documents.prepare(ask.query)
+            operation = prepared.operation(ask.operationName, ask.variables or {})
         except (DocumentInvalid, PayengineError):
             return False
-        if operation is None:
-            return _SUBSCRIPTION.match(ask.query) is not None and ask.operationName is None
         return operation.operation is OperationType.SUBSCRIPTION
 
-    async def watch(
-        self, ask: Ask, context: RequestContext
-    ) -> LiveSource | list[dict[str, Any]]:
+    async def watch(self, ask: Ask, context: RequestContext) -> LiveSource | list[dict[str, Any]]:
         """What a subscription watches, or the errors that forbid it."""
         try:
             prepared = self._documents.prepare(ask.query)
@@ -141,9 +157,7 @@ class Executor:
             errors = watch.errors or []
             return shown_errors(errors, reference=context.request_id, code="INPUT_INVALID")
         assert isinstance(watch, Watch)
-        name = name_of(
-            context.tenant, ask.query, prepared.document, operation, ask.variables or {}
-        )
+        name = name_of(context.tenant, ask.query, prepared.document, operation, ask.variables or {})
         return LiveSource(name, context, watch, executor)
 
 
@@ -154,19 +168,24 @@ class LiveSource:
     name: bytes
     context: RequestContext
     watch: Watch[Any]
-    executor: graphql.Executor
+    executor: graphql.Executor[Any]
 
     @property
     def tenant(self) -> TenantContext:
         """Whose events these are."""
         return self.context.tenant
 
-    async def answer(self, item: Event | Resync) -> bytes:
+    def fresh_context(self) -> RequestContext:
+        """A context that reads afresh, and shares no reading that another may cancel."""
+        return RequestContext(self.context.services, self.tenant, self.context.request_id)
+
+    async def answer(self, item: Event | Resync, context: RequestContext) -> bytes:
         """The answer for one event, as JSON."""
         executor = self.executor.build_per_event_executor(self.watch.show(item))
+        executor.context_value = context
         result = execute_subscription_event(executor)
         if isawaitable(result):
-            result = await asyncio.wait_for(result, _READ_DEADLINE_S)
+            result = await result
         return encode(plain_result(result, reference=self.context.request_id))
 
 

@@ -1,6 +1,6 @@
 """How do a thousand readers watch for the price of one?
 
-Subscriptions that are the same share one `LiveQuery`: it reads the tenant's feed, executes the
+Subscriptions that are the same share one live query: it reads the tenant's feed, executes the
 document once for each event, encodes the answer once and hands it to all of them. Who comes with a
 cursor catches up by itself and then joins, without gap or repetition: a reader has a place, and
 takes nothing that lies at or before it.
@@ -22,22 +22,25 @@ from payengine.context import TenantContext
 from payengine.errors import CursorInvalid, RateLimited
 from payengine.events import Cursor, Event, EventLog, Feed, Resync
 
+from payengine_graphql.answers import error_answer
 from payengine_graphql.execution import LiveSource
 from payengine_graphql.guarded import trace_of
 from payengine_graphql.outbox import Outbox, Parcel
+from payengine_graphql.refusals import DeadlineExceeded
 
 __all__ = ["LiveQueries", "Payload", "Reader", "Wrapping"]
 
 _QUERIES_OF_TENANT = 200
 _READERS_OF_TENANT = 4_000
 _AT_ONCE = 32  # events that are executed together
-_PARCEL_BYTES = 64 * 1024
+_PARCEL_BYTES = 32 * 1024
 _SLICE = 250  # readers that are served before others get their turn
 _PAGE = 20  # events that one who catches up gets at a time
 _CATCHING_UP = 4  # readers of a process that read at once
 _KEPT = 256
 _KEPT_BYTES = 256 * 1024
 _KEPT_S = 30.0
+_DEADLINE_S = 10.0
 _PAUSE_S = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -69,7 +72,7 @@ class Reader:
         self.ended = asyncio.Event()
 
 
-class LiveQuery:
+class _LiveQuery:
     """One document for one tenant's readers."""
 
     def __init__(
@@ -87,6 +90,7 @@ class LiveQuery:
         self.position = 0
         self.readers: dict[Reader, None] = {}
         self.guests = 0
+        self._is_over = False
         self._began = asyncio.create_task(self._begin())
         self._task: asyncio.Task[None] | None = None
 
@@ -103,10 +107,7 @@ class LiveQuery:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop, and end the feed of every reader."""
-        for reader in self.readers:
-            reader.ended.set()
-        self.readers.clear()
+        """Stop."""
         doing = [task for task in (self._began, self._task) if task is not None]
         for task in doing:
             task.cancel()
@@ -123,11 +124,14 @@ class LiveQuery:
                 await reader.outbox.room()
                 await self._catch_up(reader)
             self.readers[reader] = None  # nothing was awaited since it was seen to be level
-            await reader.ended.wait()
+            if not self._is_over:
+                await reader.ended.wait()
         finally:
             self.readers.pop(reader, None)
         last = Resync(str(Cursor(self._log.epoch, reader.seen)))
-        return Payload(reader.seen, last.cursor, await self._source.answer(last))
+        return Payload(
+            reader.seen, last.cursor, await self._source.answer(last, self._source.fresh_context())
+        )
 
     async def _place(self, after: str) -> int:
         asked = self._log.position_after(after)
@@ -160,6 +164,14 @@ class LiveQuery:
         return await self._execute(wanted), page[-1].position
 
     async def _run(self) -> None:
+        try:
+            await self._serve_for_ever()
+        finally:  # whatever ended it: nobody waits for what will not come
+            self._is_over = True
+            for reader in self.readers:
+                reader.ended.set()
+
+    async def _serve_for_ever(self) -> None:
         while True:
             before = self.position
             try:
@@ -185,11 +197,18 @@ class LiveQuery:
                 self._keep(payloads)
                 for parcel in _parcels(payloads):
                     await self._hand_out(parcel)
+                    await asyncio.sleep(0)  # the loop hands to the kernel what was written
 
     async def _execute(self, events: list[Event]) -> list[Payload]:
         """Together, so that what they load is loaded in one statement."""
-        self._source.context.forget()
-        answers = await asyncio.gather(*(self._source.answer(event) for event in events))
+        context = self._source.fresh_context()
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                answers = await asyncio.gather(
+                    *(self._source.answer(each, context) for each in events)
+                )
+        except TimeoutError:
+            answers = [error_answer(DeadlineExceeded())] * len(events)
         return [
             Payload(event.position, event.cursor, answer)
             for event, answer in zip(events, answers, strict=True)
@@ -206,9 +225,7 @@ class LiveQuery:
     def _forget_old(self) -> None:
         oldest = time.monotonic() - _KEPT_S
         while self._kept and (
-            len(self._kept) > _KEPT
-            or self._kept_bytes > _KEPT_BYTES
-            or self._kept[0][0] < oldest
+            len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES or self._kept[0][0] < oldest
         ):
             _, dropped = self._kept.popleft()
             self._kept_bytes -= len(dropped.data)
@@ -257,7 +274,7 @@ class LiveQueries:
     def __init__(self, feed: Feed, log: EventLog) -> None:
         self._feed = feed
         self._log = log
-        self._queries: dict[bytes, LiveQuery] = {}
+        self._queries: dict[bytes, _LiveQuery] = {}
         self._queries_of: Multiset[uuid.UUID] = Multiset()
         self._readers_of: Multiset[uuid.UUID] = Multiset()
         self._turns = asyncio.Semaphore(_CATCHING_UP)
@@ -265,8 +282,12 @@ class LiveQueries:
     def __len__(self) -> int:
         return len(self._queries)
 
-    async def follow(self, source: LiveSource, reader: Reader) -> Payload:
+    async def follow(
+        self, source: LiveSource, reader: Reader, *, after: str | None = None
+    ) -> Payload:
         """Serve the reader until its feed ends; the last item, with `resync`.
+
+        `after` goes before the cursor that the subscription itself names.
 
         Raises `RateLimited` where the tenant has too many readers or different queries, and
         `CursorInvalid`.
@@ -278,26 +299,26 @@ class LiveQueries:
         self._readers_of[tenant_id] += 1
         try:
             await query.began()
-            return await query.follow(reader, source.watch.after)
+            return await query.follow(reader, after or source.watch.after)
         finally:
             _count_down(self._readers_of, tenant_id)
             query.guests -= 1
             if not query.guests:
                 await self._drop(source, query)
 
-    def _enter(self, source: LiveSource) -> LiveQuery:
+    def _enter(self, source: LiveSource) -> _LiveQuery:
         query = self._queries.get(source.name)
         if query is None:
             tenant_id = source.tenant.tenant_id
             if self._queries_of[tenant_id] >= _QUERIES_OF_TENANT:
                 raise RateLimited("Too many different live queries are open for this tenant.")
             self._queries_of[tenant_id] += 1
-            query = LiveQuery(source, self._feed, self._log, self._turns)
+            query = _LiveQuery(source, self._feed, self._log, self._turns)
             self._queries[source.name] = query
         query.guests += 1
         return query
 
-    async def _drop(self, source: LiveSource, query: LiveQuery) -> None:
+    async def _drop(self, source: LiveSource, query: _LiveQuery) -> None:
         if self._queries.get(source.name) is query:
             del self._queries[source.name]
             _count_down(self._queries_of, source.tenant.tenant_id)

@@ -42,7 +42,19 @@ class Metrics:
             registry=self._registry,
         )
         self.sockets = Gauge(
-            "payengine_sockets", "WebSockets that are open.", registry=self._registry
+            "payengine_sockets",
+            "Live connections that are open: WebSockets and event streams.",
+            registry=self._registry,
+        )
+        self.waiting_bytes = Gauge(
+            "payengine_live_waiting_bytes",
+            "What waits in this process for readers that are behind.",
+            registry=self._registry,
+        )
+        self.live_queries = Gauge(
+            "payengine_live_queries",
+            "Different subscriptions; equal ones are executed once.",
+            registry=self._registry,
         )
         self.subscriptions = Gauge(
             "payengine_subscriptions", "Subscriptions that are live.", registry=self._registry

@@ -18,7 +18,7 @@ from payengine_graphql.transport import SocketLine
 __all__ = ["Outbox", "Parcel"]
 
 _MOST_MESSAGES = 256
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 32 * 1024
 _TEXT_FRAME = 0x81  # RFC 6455, 5.2: the last frame of a text message; a server's is not masked
 
 
@@ -60,6 +60,8 @@ class Outbox:
         self._filled = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._sending_since: float | None = None
 
     @property
@@ -100,6 +102,7 @@ class Outbox:
         self._bytes += sum(map(len, messages))
         if len(self._waiting) >= _MOST_MESSAGES or self._bytes >= _MOST_BYTES:
             self._has_room.clear()
+        self._is_idle.clear()
         self._filled.set()
 
     async def run(self, *, idle: bytes, every_s: float) -> None:
@@ -128,8 +131,8 @@ class Outbox:
                 while not self._line.write(frames):
                     await self._line.drain()
             self._sending_since = None
+        self._is_idle.set()
 
     async def empty(self) -> None:
         """Wait until everything has been handed to the transport."""
-        while self._waiting or self._sending_since is not None:
-            await asyncio.sleep(0.01)
+        await self._is_idle.wait()

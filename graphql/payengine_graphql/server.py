@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ __all__ = ["run"]
 _BACKLOG = 1_024
 _DRAIN_S = 12  # a gateway's deadline of 8 s, and the writing behind it
 _DEMO_RATE = 5.0
+_MOST_FILES = 65_536
 
 
 class _Server(uvicorn.Server):

@@ -2,44 +2,40 @@
 
 The protocol graphql-transport-ws, subscriptions only, in text frames. Everything has a bound: the
 sockets of a process and of a tenant, the subscriptions of a socket, the messages that wait for a
-slow reader and the time that one of them may wait. A key that ends ends its sockets.
+slow reader and the time that one of them may wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
-from collections import Counter as Multiset
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
 from payengine.context import TenantContext
-from payengine.errors import PayengineError, Unauthenticated
-from payengine_tenants.keys import ApiKeys
+from payengine.errors import PayengineError, RateLimited, Unauthenticated
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from graphql import ExecutionResult, GraphQLError
-from payengine_graphql.answers import plain_error, plain_result, shown_errors
+from payengine_graphql.answers import plain_error
+from payengine_graphql.connections import Connections
 from payengine_graphql.context import RequestContext, Services
 from payengine_graphql.endpoint import authenticated, bearer_of
 from payengine_graphql.execution import Ask, Executor
 from payengine_graphql.guarded import trace_of
+from payengine_graphql.live import LiveQueries, Reader, Wrapping
 from payengine_graphql.metrics import Metrics
+from payengine_graphql.outbox import Outbox
+from payengine_graphql.transport import SocketLine, line_of
 
 __all__ = ["SUBPROTOCOL", "Sockets"]
 
 SUBPROTOCOL = "graphql-transport-ws"
 INIT_DEADLINE_S = 5.0
-_SOCKETS = 1_000
-_SOCKETS_OF_TENANT = 200
 _SUBSCRIPTIONS_OF_SOCKET = 20
-_WAITING_MESSAGES = 64
-_SEND_DEADLINE_S = 10.0
 _PING_EVERY_S = 25.0
-_CHECK_KEYS_EVERY_S = 2.0
+_PING = b'{"type":"ping"}'
+_CLOSE_S = 1.0
 _MAX_FRAME = 64 * 1024
 
 BAD_REQUEST = 4400
@@ -78,99 +74,83 @@ class _Closing(Exception):
 class Sockets:
     """The sockets of one process."""
 
-    def __init__(self, services: Services, executor: Executor, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        services: Services,
+        executor: Executor,
+        metrics: Metrics,
+        connections: Connections,
+        queries: LiveQueries,
+    ) -> None:
         self._services = services
         self._executor = executor
         self._metrics = metrics
-        self._open: set[_Socket] = set()
-        self._tenants: Multiset[uuid.UUID] = Multiset()
-        self._watch: asyncio.Task[None] | None = None
+        self._connections = connections
+        self._queries = queries
 
     async def handle(self, socket: WebSocket) -> None:
         """Serve one socket until either side ends it."""
         if SUBPROTOCOL not in socket.scope.get("subprotocols", ()):
             await _refuse(socket, None, SUBPROTOCOL_REFUSED, "Subprotocol not acceptable")
             return
-        if len(self._open) >= _SOCKETS:
+        served = _Socket(socket, self._services, self._executor, self._metrics, self._queries)
+        try:
+            self._connections.enter(served)
+        except PayengineError:
             await _refuse(socket, SUBPROTOCOL, TOO_MANY, "Too many sockets")
             return
-        served = _Socket(socket, self._services, self._executor, self._metrics)
-        self._open.add(served)
-        self._metrics.sockets.set(len(self._open))
         try:
-            await served.run(self._admit)
+            await served.run(self._connections)
         finally:
-            self._open.discard(served)
-            self._metrics.sockets.set(len(self._open))
-            if served.tenant is not None:
-                self._tenants[served.tenant.tenant_id] -= 1
-                if not self._tenants[served.tenant.tenant_id]:
-                    del self._tenants[served.tenant.tenant_id]
-
-    def _admit(self, tenant: TenantContext) -> None:
-        if self._tenants[tenant.tenant_id] >= _SOCKETS_OF_TENANT:
-            raise _Closing(TOO_MANY, "Too many sockets of this tenant")
-        self._tenants[tenant.tenant_id] += 1
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._watch_keys())
-
-    async def _watch_keys(self) -> None:
-        """Close the sockets of keys that ended: each key is read anew every two seconds."""
-        while self._open:
-            await asyncio.sleep(_CHECK_KEYS_EVERY_S)
-            for secret in {served.secret for served in self._open if served.secret}:
-                if await self._is_over(secret):
-                    for served in [each for each in self._open if each.secret == secret]:
-                        served.stop(UNAUTHORIZED, "Unauthorized")
-
-    async def _is_over(self, secret: str) -> bool:
-        try:
-            # A reader of its own: the shared one may remember a key for five seconds.
-            await ApiKeys(self._services.engine.database).authenticate(secret)
-        except Unauthenticated:
-            return True
-        except Exception as failure:  # an unreachable database ends no session
-            _log.warning("key_check_failed", failure=type(failure).__name__)
-        return False
-
-    async def close(self) -> None:
-        """Close every socket: the process ends."""
-        for served in list(self._open):
-            served.stop(GOING_AWAY, "Going away")
-        if self._watch is not None:
-            self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
+            self._connections.leave(served)
 
 
 class _Socket:
     """One socket, and what it has subscribed to."""
 
     def __init__(
-        self, socket: WebSocket, services: Services, executor: Executor, metrics: Metrics
+        self,
+        socket: WebSocket,
+        services: Services,
+        executor: Executor,
+        metrics: Metrics,
+        queries: LiveQueries,
     ) -> None:
         self._socket = socket
         self._services = services
         self._executor = executor
         self._metrics = metrics
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(_WAITING_MESSAGES)
+        self._queries = queries
+        self._line: SocketLine | None = line_of(socket.scope)
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._ended: asyncio.Future[_Closing] = asyncio.get_running_loop().create_future()
         self._reference: str = socket.state.request_id
+        self.outbox = Outbox(self._send_text, line=self._line)
         self.tenant: TenantContext | None = None
         self.secret: str | None = None
 
-    def stop(self, code: int, reason: str) -> None:
-        """Close the socket soon."""
+    def key_ended(self) -> None:
+        """Close soon."""
+        self._stop(UNAUTHORIZED, "Unauthorized")
+
+    def too_slow(self) -> None:
+        """Close soon."""
+        self._stop(TOO_SLOW, "The reader is too slow")
+
+    def going_away(self) -> None:
+        """Close soon."""
+        self._stop(GOING_AWAY, "Going away")
+
+    def _stop(self, code: int, reason: str) -> None:
         if not self._ended.done():
             self._ended.set_result(_Closing(code, reason))
 
-    async def run(self, admit: Any) -> None:
+    async def run(self, connections: Connections) -> None:
         """From the handshake to the close."""
         await self._socket.accept(SUBPROTOCOL)
         tasks = [
-            asyncio.create_task(self._guard(self._read(admit))),
-            asyncio.create_task(self._guard(self._write())),
+            asyncio.create_task(self._guard(self._read(connections))),
+            asyncio.create_task(self._guard(self.outbox.run(idle=_PING, every_s=_PING_EVERY_S))),
         ]
         try:
             closing = await self._ended
@@ -179,16 +159,19 @@ class _Socket:
             for task in doing:
                 task.cancel()
             await asyncio.gather(*doing, return_exceptions=True)
-        with suppress(Exception):  # the client may be gone already
-            await asyncio.wait_for(self._socket.close(closing.code, closing.reason), 1.0)
+        try:
+            await asyncio.wait_for(self._socket.close(closing.code, closing.reason), _CLOSE_S)
+        except Exception:  # the client takes nothing, or may be gone already
+            if self._line is not None:
+                self._line.abort()
 
     async def _guard(self, work: Any) -> None:
         try:
             await work
         except _Closing as closing:
-            self.stop(closing.code, closing.reason)
+            self._stop(closing.code, closing.reason)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            self.stop(GOING_AWAY, "The client has gone")
+            self._stop(GOING_AWAY, "The client has gone")
         except asyncio.CancelledError:
             raise
         except Exception as failure:
@@ -198,12 +181,12 @@ class _Socket:
                 failure=type(failure).__name__,
                 trace=trace_of(failure),
             )
-            self.stop(1011, "Internal error")
+            self._stop(1011, "Internal error")
 
-    async def _read(self, admit: Any) -> None:
+    async def _read(self, connections: Connections) -> None:
         try:
             async with asyncio.timeout(INIT_DEADLINE_S):
-                await self._initialise(admit)
+                await self._initialise(connections)
         except TimeoutError:
             raise _Closing(INIT_TIMEOUT, "Connection initialisation timeout") from None
         while True:
@@ -221,7 +204,7 @@ class _Socket:
             elif frame.type != "pong":
                 raise _Closing(BAD_REQUEST, "Unknown message type")
 
-    async def _initialise(self, admit: Any) -> None:
+    async def _initialise(self, connections: Connections) -> None:
         frame = await self._receive()
         while frame.type == "ping":
             await self._send({"type": "pong"})
@@ -237,8 +220,10 @@ class _Socket:
             tenant = await authenticated(self._services.keys, self.secret)
         except Unauthenticated:
             raise _Closing(FORBIDDEN, "Forbidden") from None
-        admit(tenant)
-        self.tenant = tenant
+        try:
+            connections.admit(self, tenant)
+        except RateLimited:
+            raise _Closing(TOO_MANY, "Too many sockets of this tenant") from None
         await self._send({"type": "connection_ack"})
 
     async def _receive(self) -> _Frame:
@@ -275,51 +260,33 @@ class _Socket:
         context = RequestContext(self._services, self.tenant, self._reference)
         self._metrics.subscriptions.inc()
         try:
-            stream = await self._executor.stream(ask, context)
-            if isinstance(stream, list):
-                await self._send({"id": name, "type": "error", "payload": stream})
+            source = await self._executor.watch(ask, context)
+            if isinstance(source, list):
+                await self._send({"id": name, "type": "error", "payload": source})
                 return
-            try:
-                async for result in stream:
-                    await self._send(self._next(name, result))
-            finally:
-                with suppress(Exception):
-                    await stream.aclose()  # type: ignore[attr-defined]
+            wrapping = _wrapping(name)
+            last = await self._queries.follow(source, Reader(self.outbox, wrapping))
+            await self.outbox.put(wrapping.wrap(last))
             await self._send({"id": name, "type": "complete"})
-        except (PayengineError, GraphQLError) as error:
-            await self._send({"id": name, "type": "error", "payload": self._errors(error)})
+        except PayengineError as error:
+            await self._send({"id": name, "type": "error", "payload": [plain_error(error)]})
         finally:
             self._metrics.subscriptions.dec()
             if self._subscriptions.get(name) is asyncio.current_task():
                 del self._subscriptions[name]
 
-    def _next(self, name: str, result: ExecutionResult) -> dict[str, Any]:
-        answer = plain_result(result, reference=self._reference)
-        return {"id": name, "type": "next", "payload": answer}
-
-    def _errors(self, error: PayengineError | GraphQLError) -> list[dict[str, Any]]:
-        if isinstance(error, PayengineError):
-            return [plain_error(error)]
-        return shown_errors([error], reference=self._reference)
-
     async def _send(self, message: dict[str, Any]) -> None:
-        """Wait for a place in the queue: a slow reader makes its own feed wait, nobody else's."""
-        await self._waiting.put(msgspec.json.encode(message).decode())
+        """Wait for room: who does not read what was asked for is not read from either."""
+        await self.outbox.put(msgspec.json.encode(message))
 
-    async def _write(self) -> None:
-        last = time.monotonic()
-        while True:
-            try:
-                text = await asyncio.wait_for(
-                    self._waiting.get(), max(_PING_EVERY_S - (time.monotonic() - last), 0.01)
-                )
-            except TimeoutError:
-                last = time.monotonic()
-                text = '{"type":"ping"}'
-            try:
-                await asyncio.wait_for(self._socket.send_text(text), _SEND_DEADLINE_S)
-            except TimeoutError:
-                raise _Closing(TOO_SLOW, "The reader is too slow") from None
+    async def _send_text(self, message: bytes) -> None:
+        await self._socket.send_text(message.decode())
+
+
+def _wrapping(name: str) -> Wrapping:
+    """The message of graphql-transport-ws for a subscription of this name."""
+    head = b'{"id":%b,"type":"next","payload":' % msgspec.json.encode(name)
+    return Wrapping(("next", name), lambda payload: b"%b%b}" % (head, payload.data))
 
 
 async def _refuse(socket: WebSocket, subprotocol: str | None, code: int, reason: str) -> None:

@@ -9,7 +9,10 @@ that does not offer the extension, messages go out by ASGI, one by one.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,10 +23,12 @@ __all__ = ["EXTENSION", "HttpLine", "HttpProtocol", "SocketLine", "SocketProtoco
 
 EXTENSION = "payengine.line"
 #: Bytes that may wait in the process for the kernel to take them; one message may go beyond.
-_MOST_BUFFERED = 64 * 1024
+_MOST_BUFFERED = 32 * 1024
+#: Bytes that may wait in the kernel (Linux doubles it); by itself it would take megabytes.
+_MOST_IN_KERNEL = 64 * 1024
 
 
-class Line(Protocol):
+class _Line(Protocol):
     """A connection below ASGI."""
 
     def abort(self) -> None:
@@ -39,9 +44,13 @@ class HttpLine:
         #: Set when the server goes down: an answer without end has to end.
         self.closing = asyncio.Event()
 
+    def bound(self) -> None:
+        """Hold little for a reader that is behind: the answer has no end."""
+        _bound(self._transport)
+
     def abort(self) -> None:
         """Drop what waits and end the connection at once."""
-        self._transport.abort()
+        _abort(self._transport)
 
 
 class SocketLine:
@@ -53,31 +62,37 @@ class SocketLine:
     def write(self, frames: bytes) -> bool:
         """Send whole frames; False, and nothing sent, where the reader is behind or gone."""
         protocol = self._protocol
-        if protocol.close_sent or protocol.disconnected or not protocol.writable.is_set():
+        if self._is_over() or not protocol.writable.is_set():
             return False
         protocol.transport.write(frames)
         return True
 
+    def _is_over(self) -> bool:
+        protocol = self._protocol
+        return protocol.close_sent or protocol.disconnected or protocol.transport.is_closing()
+
     async def drain(self) -> None:
         """Wait until `write` may be tried again; raises `OSError` where it never will."""
         await self._protocol.writable.wait()
-        if self._protocol.close_sent or self._protocol.disconnected:
+        if self._is_over():
             raise OSError("the connection is closed")
 
     def abort(self) -> None:
         """Drop what waits and end the connection at once."""
-        self._protocol.transport.abort()
+        _abort(self._protocol.transport)
 
 
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, with the line in the scope."""
 
     def on_message_begin(self) -> None:
+        """A request begins: its scope is new."""
         super().on_message_begin()
         self._line = HttpLine(self.transport)
         _extend(self.scope, self._line)
 
     def shutdown(self) -> None:
+        """The server goes down."""
         super().shutdown()
         if hasattr(self, "_line"):
             self._line.closing.set()
@@ -87,14 +102,34 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, with the line in the scope."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection changes from HTTP to frames: hold little for a reader that is behind."""
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=_MOST_BUFFERED)
+        _bound(self.transport)
 
     def handle_connect(self, event: Request) -> None:
+        """The handshake: its scope is new."""
         super().handle_connect(event)
         # A handshake that was refused has no scope; compressed frames are not the same for all.
         if not self.handshake_complete and not self.config.ws_per_message_deflate:
             _extend(self.scope, SocketLine(self))
+
+
+def _bound(transport: asyncio.Transport) -> None:
+    transport.set_write_buffer_limits(high=_MOST_BUFFERED)
+    _set(transport, socket.SO_SNDBUF, _MOST_IN_KERNEL)
+
+
+def _set(transport: asyncio.Transport, option: int, value: int | bytes) -> None:
+    if not transport.is_closing():
+        connected = transport.get_extra_info("socket")
+        with suppress(OSError, ValueError):  # the client may have gone just now
+            connected.setsockopt(socket.SOL_SOCKET, option, value)
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    # The kernel forgets what waits, too, instead of offering it to somebody who takes nothing.
+    _set(transport, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def line_of(scope: Mapping[str, Any]) -> Any:
@@ -102,5 +137,5 @@ def line_of(scope: Mapping[str, Any]) -> Any:
     return scope.get("extensions", {}).get(EXTENSION)
 
 
-def _extend(scope: Any, line: Line) -> None:
+def _extend(scope: Any, line: _Line) -> None:
     scope.setdefault("extensions", {})[EXTENSION] = line

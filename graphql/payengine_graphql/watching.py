@@ -54,9 +54,7 @@ def name_of(
 ) -> bytes:
     """The same bytes for the same subscription."""
     told = {
-        name: value
-        for name, value in variables.items()
-        if name not in _places(document, operation)
+        name: value for name, value in variables.items() if name not in _places(document, operation)
     }
     key = [
         tenant.tenant_id.hex,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import random
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
 from payengine.engine import Engine
 from payengine.ids import new_id
-from payengine_graphql import sockets
+from payengine_graphql import connections, outbox, sockets
 from payengine_tenants.keys import ApiKeys
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.graphql.stalling import open_sockets, resident_bytes
 from tests.graphql.worlds import World, codes, make_world
 
 _EVENTS = """
@@ -304,7 +308,7 @@ async def test_a_revoked_key_is_closed_within_five_seconds(world: World, engine:
 async def test_the_sockets_of_a_tenant_are_bounded(
     world: World, foreign: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "_SOCKETS_OF_TENANT", 1)
+    monkeypatch.setattr(connections, "_CONNECTIONS_OF_TENANT", 1)
     async with _socket(world):
         async with _raw(world) as second:
             payload = {"authorization": f"Bearer {world.secret}"}
@@ -321,7 +325,7 @@ async def test_a_slow_reader_is_told_to_resume_and_misses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("payengine.events.feed.QUEUE_LENGTH", 5)
-    monkeypatch.setattr(sockets, "_WAITING_MESSAGES", 1)
+    monkeypatch.setattr(outbox, "_MOST_MESSAGES", 1)
     # Messages so large that the buffers of two sockets hold only some of them.
     many = " ".join(f"a{number}: data" for number in range(450))
     wide = f"subscription($after: String) {{ paymentEvents(after: $after) {{ {many} {_PLACE} }} }}"
@@ -331,10 +335,10 @@ async def test_a_slow_reader_is_told_to_resume_and_misses_nothing(
     async with _socket(world) as socket:
         await _watch(socket, query=wide)
         await asyncio.sleep(0.1)
-        for _ in range(6):
+        for _ in range(3):
             await asyncio.gather(*(world.pay() for _ in range(20)))
         await asyncio.sleep(0.5)
-        while len(seen) < 240:
+        while len(seen) < 120:
             message = await _hear(socket)
             if message["type"] == "complete":
                 await _watch(socket, query=wide, after=cursor)
@@ -346,5 +350,81 @@ async def test_a_slow_reader_is_told_to_resume_and_misses_nothing(
                 resyncs += 1
             else:
                 seen.append(event["position"])
-    assert seen == list(range(1, 241))
+    assert seen == list(range(1, 121))
     assert resyncs > 0
+
+
+async def _number(world: World, name: str) -> float:
+    text = (await world.client.get("/metrics")).text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " "))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its own memory from /proc")
+async def test_a_hundred_stalled_sockets_cost_little_memory_and_are_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_STALLED_S", 2.0)
+    many = " ".join(f"a{number}: data" for number in range(30))
+    wide = f"subscription {{ paymentEvents {{ {many} {_PLACE} }} }}"
+    before_sockets = await _number(world, "payengine_sockets")
+    async with _socket(world) as brisk:
+        await _watch(brisk)
+        await asyncio.gather(*(world.pay() for _ in range(20)))  # memory that payments take
+        for _ in range(40):
+            await _event(brisk)
+        gc.collect()
+        before = resident_bytes()
+        stalled = await open_sockets(world.url, world.secret, [wide] * 100, receives=4_096)
+        await asyncio.sleep(0.2)
+        most = waiting = 0.0
+        for _ in range(15):  # events of 15 KB: 100 MB for all, were they kept
+            await asyncio.gather(*(world.pay() for _ in range(4)))
+            most = max(most, resident_bytes() - before)
+            waiting = max(waiting, await _number(world, "payengine_live_waiting_bytes"))
+        positions = [(await _event(brisk))["position"] for _ in range(120)]
+        assert positions == list(range(41, 161)), "others are not held up"
+        assert waiting > 1_000_000, "nobody was stalled"
+        assert most <= 20 * 1024 * 1024
+        assert waiting <= 100 * 64 * 1024
+        async with asyncio.timeout(10):
+            while await _number(world, "payengine_sockets") > before_sockets + 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert await _number(world, "payengine_live_waiting_bytes") == 0
+        for raw in stalled:
+            async with asyncio.timeout(5):
+                while await raw.hear():
+                    pass
+            raw.connected.close()
+
+
+async def test_a_thousand_forced_disconnects_leave_no_gap_and_no_repetition(world: World) -> None:
+    chance = random.Random(11)
+    payments, readers, cuts = 150, 50, 20
+    await world.pay()
+    start = await _cursor_of_first(world)
+
+    async def read(seen: list[int]) -> None:
+        cursor = start
+        for number in range(cuts + 1):
+            # The last line stays until everything is there; the others are cut, not closed.
+            wanted = chance.randint(0, 12) if number < cuts else 2 * payments + 1
+            async with _socket(world) as socket:
+                await _watch(socket, after=cursor)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(chance.random() / 2 if number < cuts else 60):
+                        while len(seen) < 2 * payments + 1 and wanted:
+                            event = await _event(socket)
+                            seen.append(event["position"])
+                            cursor = event["cursor"]
+                            wanted -= 1
+                socket.transport.abort()
+
+    async def pay() -> None:
+        for _ in range(payments):
+            await world.pay()
+            await asyncio.sleep(0.02)
+
+    heard: list[list[int]] = [[] for _ in range(readers)]
+    await asyncio.gather(pay(), *(read(seen) for seen in heard))
+    for seen in heard:
+        assert seen == list(range(2, 2 * payments + 3))

@@ -1,8 +1,9 @@
 """Who is watching, and what have they seen?
 
-One reader per tenant reads new events once and hands each to the subscribers of that tenant in this
-process that want it. A subscriber has a bounded queue; one that does not keep up gets a `Resync` and
-its feed ends. Wake-ups carry a pointer and no payload; losing one delays a reader until its next look.
+One reader per tenant reads new events once and hands each to the subscribers of that tenant in
+this process that want it. A subscriber has a bounded queue; one that does not keep up gets a
+`Resync` and its feed ends. Wake-ups carry a pointer and no payload; losing one delays a reader
+until its next look.
 """
 
 from __future__ import annotations

@@ -171,3 +171,32 @@ async def test_one_engine_shows_the_payments_of_another(event_home: HomeOfTest) 
             "payment.captured",
         ]
         assert {e.payment_id for e in events if isinstance(e, Event)} == {paid.payment.id}
+
+
+@pytest.mark.parametrize("fate", ["flushed", "killed", "frozen"])
+async def test_payments_go_on_and_are_seen_whatever_befalls_valkey(
+    event_home: HomeOfTest, fate: str
+) -> None:
+    async with (
+        running_servers(event_home.settings),
+        _engine(event_home, background=True) as here,
+        _engine(event_home, background=False) as there,
+    ):
+        shop = await Till(here, ShiftedClock(), event_home).shop()
+        start = str(Cursor(here.events.epoch, 0))
+        readers = [
+            asyncio.create_task(collect(each.feed, shop.context, 40, after=start))
+            for each in (here, there)
+        ]
+        await asyncio.sleep(0.3)  # both listen
+        pid = valkey_pid(event_home.home)
+        for number in range(20):
+            if number == 5:
+                await _befall(fate, event_home, pid)
+            await shop.charge(100 + number)
+        for items in await asyncio.gather(*readers):
+            assert [e.position for e in items if isinstance(e, Event)] == list(range(1, 41))
+        if fate == "frozen":
+            os.kill(pid, signal.SIGCONT)
+        assert len(await shop.movements()) == 20
+        await shop.assert_sound()
