@@ -25,7 +25,14 @@ UNFINISHED = os.path.join(VENV, ".unfinished")
 TURN = os.path.join(VENV, ".turn")
 OLDEST = (3, 11)
 LEAST_FREE_MB = 600
-PIP_QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+#: Without pip's cache: nothing outside this folder is touched.
+PIP_QUIET = (
+    "--no-input",
+    "--no-cache-dir",
+    "--disable-pip-version-check",
+    "--progress-bar",
+    "off",
+)
 
 
 class Problem(Exception):
