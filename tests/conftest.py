@@ -14,7 +14,7 @@ from payengine.context import SCOPES, Mode, TenantContext
 from payengine.ids import new_tenant_id
 from payengine.storage import Database, migrate
 
-from tests.servers import test_home
+from tests.servers import forget_the_dead, test_home
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Servers:
 @pytest.fixture(scope="session")
 async def servers() -> AsyncIterator[Servers]:
     """PostgreSQL and Valkey for the whole session, migrated."""
+    await forget_the_dead()
     async with test_home() as running:
         await migrate(owner_url=running.owner_url, login_url=running.login_url)
         os.environ["PAYENGINE_HOME"] = str(running.home)

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from payengine.embedded import running_servers
+from payengine.embedded import forget, running_servers
+from payengine.errors import PayengineError
 from payengine.settings import Settings
 
-__all__ = ["HomeOfTest", "temporary_home", "test_home"]
+__all__ = ["HomeOfTest", "forget_the_dead", "temporary_home", "test_home"]
+
+_PREFIX = "payengine-test-"
+_OLD_S = 3_600
 
 
 class HomeOfTest(NamedTuple):
@@ -32,12 +37,25 @@ class HomeOfTest(NamedTuple):
 @contextmanager
 def temporary_home() -> Iterator[Path]:
     """The path of a data folder that does not exist yet, below a folder that all may enter."""
-    above = Path(tempfile.mkdtemp(prefix="payengine-test-", dir="/tmp"))  # short, for the sockets
+    above = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))  # short, for the sockets
     above.chmod(0o711)
     try:
         yield above / "home"
     finally:
         shutil.rmtree(above)
+
+
+def _old_folders() -> list[Path]:
+    oldest = time.time() - _OLD_S
+    return [each for each in Path("/tmp").glob(f"{_PREFIX}*") if each.stat().st_mtime < oldest]
+
+
+async def forget_the_dead() -> None:
+    """Stop and delete what test runs left that were killed more than an hour ago."""
+    for above in _old_folders():
+        with suppress(OSError, PayengineError):
+            await forget(Settings.from_environment({}, home=above / "home"))
+            shutil.rmtree(above)
 
 
 @asynccontextmanager
