@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from payengine.context import SCOPES, Mode, TenantContext
 from payengine.ids import new_tenant_id
-from payengine.storage import Database, migrate
+from payengine.storage import Database
 
-from tests.servers import forget_the_dead, test_home
+from tests.servers import forget_the_dead, migrated_home
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class Servers:
 async def servers() -> AsyncIterator[Servers]:
     """PostgreSQL and Valkey for the whole session, migrated."""
     await forget_the_dead()
-    async with test_home() as running:
-        await migrate(owner_url=running.owner_url, login_url=running.login_url)
+    async with migrated_home() as running:
         os.environ["PAYENGINE_HOME"] = str(running.home)
         yield Servers(running.home, running.owner_url, running.login_url, running.redis_url)
 

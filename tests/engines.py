@@ -35,10 +35,9 @@ from payengine.payments import (
 from payengine.payments.fold import Folded, fold
 from payengine.plugin import Movement
 from payengine.settings import Settings
-from payengine.storage import migrate
 
 from tests.conftest import Servers, make_tenant
-from tests.servers import HomeOfTest, test_home
+from tests.servers import HomeOfTest, migrated_home
 
 __all__ = ["ShiftedClock", "Shop", "Till", "key", "open_till"]
 
@@ -284,8 +283,7 @@ async def open_till(
 @pytest.fixture(scope="session")
 async def payment_home(servers: Servers) -> AsyncIterator[HomeOfTest]:
     """A migrated PostgreSQL for payments alone; `servers` come first, as they name the home."""
-    async with test_home() as home:
-        await migrate(owner_url=home.owner_url, login_url=home.login_url)
+    async with migrated_home() as home:
         yield home
 
 

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from payengine.embedded import forget, running_servers
 from payengine.errors import PayengineError
 from payengine.settings import Settings
+from payengine.storage import migrate
 
-__all__ = ["HomeOfTest", "forget_the_dead", "temporary_home", "test_home"]
+__all__ = ["HomeOfTest", "forget_the_dead", "migrated_home", "temporary_home", "test_home"]
 
 _PREFIX = "payengine-test-"
 _OLD_S = 3_600
@@ -46,8 +47,12 @@ def temporary_home() -> Iterator[Path]:
 
 
 def _old_folders() -> list[Path]:
-    oldest = time.time() - _OLD_S
-    return [each for each in Path("/tmp").glob(f"{_PREFIX}*") if each.stat().st_mtime < oldest]
+    found = []
+    for each in Path("/tmp").glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another run may be tidying up too
+            if each.stat().st_mtime < time.time() - _OLD_S:
+                found.append(each)
+    return found
 
 
 async def forget_the_dead() -> None:
@@ -68,6 +73,14 @@ async def test_home(**overrides: Any) -> AsyncIterator[HomeOfTest]:
         settings = Settings.from_environment({}, home=home, **overrides)
         async with running_servers(settings) as servers:
             yield HomeOfTest(settings, settings.home, *servers)
+
+
+@asynccontextmanager
+async def migrated_home(**overrides: Any) -> AsyncIterator[HomeOfTest]:
+    """As `test_home`, with the tables in place."""
+    async with test_home(**overrides) as home:
+        await migrate(owner_url=home.owner_url, login_url=home.login_url)
+        yield home
 
 
 test_home.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import structlog
 
 from payengine.events import Feed, publish_batch
+from payengine.events.relay import BATCH
 from payengine.events.wakeups import WakeUps
 from payengine.ledger import fold_all
 from payengine.payments import Reconciler
@@ -87,7 +88,7 @@ class Background:
             for tenant_id in placed:
                 self._feed.wake(tenant_id)
             self._wake_ups.send(placed)
-            if len(placed) == 0:
+            if placed.total() < BATCH:
                 return True
 
     async def _fold(self) -> None:

@@ -9,7 +9,7 @@ it comes; nobody waits for an open transaction.
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
+from collections import Counter
 
 from payengine import faults
 from payengine.storage import Database
@@ -38,21 +38,19 @@ _PUBLISH = """
     UPDATE event SET position = placed.position
     FROM placed
     WHERE event.tenant_id = placed.tenant_id AND event.id = placed.id AND event.position IS NULL
-    RETURNING event.tenant_id, event.position
+    RETURNING event.tenant_id
 """
 
 
-async def publish_batch(database: Database, *, limit: int = BATCH) -> dict[uuid.UUID, int] | None:
-    """Place up to `limit` events; the highest new position of each tenant that got any.
+async def publish_batch(database: Database, *, limit: int = BATCH) -> Counter[uuid.UUID] | None:
+    """Place up to `limit` events; how many of each tenant were placed.
 
     None where another relay is at work.
     """
-    highest: dict[uuid.UUID, int] = defaultdict(int)
     async with database.worker() as session:
         if not await session.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LEASE):
             return None
-        for row in await session.fetch(_PUBLISH, limit):
-            highest[row["tenant_id"]] = max(highest[row["tenant_id"]], row["position"])
-    if highest:
+        rows = await session.fetch(_PUBLISH, limit)
+    if rows:
         faults.point("relay_published")
-    return dict(highest)
+    return Counter(row["tenant_id"] for row in rows)

@@ -6,10 +6,8 @@ is committed. Money in flight is shielded: a caller that goes away does not stop
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -42,8 +40,6 @@ from payengine.storage import Session
 
 __all__ = ["GRACE_MS", "PaymentOpening", "PaymentResult", "result_of"]
 
-T = TypeVar("T")
-
 #: After the gateway's deadline, how long the engine that asked has to record the outcome.
 GRACE_MS = 2_000
 
@@ -72,7 +68,7 @@ class PaymentOpening:
         """
         context.require("payments:write")
         check_create(request)
-        return await _shielded(self._create(context, request))
+        return await self._means.to_its_end(self._create(context, request))
 
     async def confirm(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         """Go on with a payment.
@@ -83,8 +79,8 @@ class PaymentOpening:
         context.require("payments:write")
         check_confirm(request)
         if request.payment_method is None and request.saved_payment_method_id is None:
-            return await _shielded(self._ask_again(context, request))
-        return await _shielded(self._try_again(context, request))
+            return await self._means.to_its_end(self._ask_again(context, request))
+        return await self._means.to_its_end(self._try_again(context, request))
 
     async def _create(self, context: TenantContext, request: CreatePayment) -> PaymentResult:
         now = self._means.clock.now(context.tenant_id)
@@ -327,11 +323,6 @@ def _no_gateway(payment: Payment, method: PaymentMethod) -> GatewayUnavailable:
         f"No enabled gateway takes {payment.currency} by {method.kind}; enable one with "
         "configurePlugin."
     )
-
-
-async def _shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Run to its end even where the caller is cancelled: its money is on the way."""
-    return await asyncio.shield(asyncio.ensure_future(work))
 
 
 async def _load(

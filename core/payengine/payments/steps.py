@@ -6,7 +6,6 @@ operation that will be sent, commit; call the gateway; record its answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -135,7 +134,7 @@ class PaymentSteps:
         check_key(request.idempotency_key)
         check_id(request.payment_id, "pay", field="paymentId")
         work = self._run(context, mutation, request, plan)
-        return await asyncio.shield(asyncio.ensure_future(work))
+        return await self._means.to_its_end(work)
 
     async def _run(
         self, context: TenantContext, mutation: str, request: StepRequest, plan: Planner

@@ -42,10 +42,6 @@ class Columns(Generic[StructT]):
         ]
         self.listed = ", ".join(self.names)
 
-    def listed_as(self, alias: str) -> str:
-        """The column list with an alias before each name."""
-        return ", ".join(f"{alias}.{name}" for name in self.names)
-
     def parameters(self, first: int) -> str:
         """Typed placeholders for every column, from `$first` on."""
         return ", ".join(f"${first + i}::{cast}" for i, cast in enumerate(self._casts))

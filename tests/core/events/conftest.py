@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 from payengine.context import TenantContext
 from payengine.events import EventLog
-from payengine.storage import Database, migrate
+from payengine.storage import Database
 
 from tests.conftest import Servers, make_tenant
-from tests.servers import HomeOfTest, test_home
+from tests.servers import HomeOfTest, migrated_home
 
 
 @pytest.fixture(scope="session")
 async def event_home(servers: Servers) -> AsyncIterator[HomeOfTest]:
     """A migrated PostgreSQL and a Valkey; `servers` come first, as they name the home."""
-    async with test_home() as home:
-        await migrate(owner_url=home.owner_url, login_url=home.login_url)
+    async with migrated_home() as home:
         yield home
 
 

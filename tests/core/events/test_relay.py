@@ -48,9 +48,10 @@ async def test_positions_are_dense_and_rising_for_each_tenant(
         assert [event.position for event in events] == list(range(1, len(ids) + 1))
 
 
-async def test_a_batch_tells_the_highest_position_of_each_tenant(
+async def test_a_batch_tells_how_many_of_each_tenant_were_placed(
     event_database: Database, seller: TenantContext, other_seller: TenantContext
 ) -> None:
+    await write(event_database, seller, 2)
     await publish_all(event_database)
     await write(event_database, seller, 3)
     await write(event_database, other_seller, 1)
