@@ -1,16 +1,18 @@
 """What goes on while nobody asks?
 
-Three loops, each bounded and each harmless where another process runs it too: the relay places
-events, folding keeps balances quick, the reconciler ends what is open. Losing a loop delays, and
-loses nothing.
+A few loops, each bounded and each harmless where another process runs it too: the relay places
+events, folding keeps balances quick, each poller takes what is due in its room. Losing a loop
+delays, and loses nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -18,20 +20,27 @@ from payengine.events import Feed, publish_batch
 from payengine.events.relay import BATCH
 from payengine.events.wakeups import WakeUps
 from payengine.ledger import fold_all
-from payengine.payments import Reconciler
 from payengine.storage import Database
 
-__all__ = ["Background"]
+__all__ = ["Background", "Poller"]
 
 _RELAY_LOOKS_EVERY_S = 1.0
 _RELAY_GATHERS_S = 0.02
 _RELAY_YIELDS_S = 0.1
 _FOLD_EVERY_S = 2.0
-_RECONCILE_EVERY_S = 0.5
 _AFTER_FAILURE_S = 1.0
 _STOP_S = 5.0
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Poller:
+    """A room's work, asked every `every_s` seconds to take what is due at the instant given."""
+
+    name: str
+    run_once: Callable[[datetime], Awaitable[object]]
+    every_s: float
 
 
 class Background:
@@ -43,21 +52,23 @@ class Background:
         database: Database,
         feed: Feed,
         wake_ups: WakeUps,
-        reconciler: Reconciler,
+        pollers: Sequence[Poller],
         unpublished: asyncio.Event,
     ) -> None:
         self._database = database
         self._feed = feed
         self._wake_ups = wake_ups
-        self._reconciler = reconciler
+        self._pollers = pollers
         self._unpublished = unpublished
         self._tasks: list[asyncio.Task[None]] = []
         self.relay_seen_at: datetime | None = None
 
     def start(self) -> None:
         """Start the loops on the running event loop."""
-        for work in (self._relay, self._fold, self._reconcile):
-            self._tasks.append(asyncio.create_task(_for_ever(work)))
+        works = {"relay": self._relay, "fold": self._fold}
+        works |= {poller.name: partial(_poll, poller) for poller in self._pollers}
+        for name, work in works.items():
+            self._tasks.append(asyncio.create_task(_for_ever(name, work)))
 
     async def stop(self) -> None:
         """Publish what is left, then end the loops."""
@@ -95,17 +106,18 @@ class Background:
         await asyncio.sleep(_FOLD_EVERY_S)
         await fold_all(self._database)
 
-    async def _reconcile(self) -> None:
-        await asyncio.sleep(_RECONCILE_EVERY_S)
-        await self._reconciler.run_once(at=datetime.now(UTC))
+
+async def _poll(poller: Poller) -> None:
+    await asyncio.sleep(poller.every_s)
+    await poller.run_once(datetime.now(UTC))
 
 
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+async def _for_ever(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
         except asyncio.CancelledError:
             raise
         except Exception as failure:
-            _log.warning("background_failed", work=work.__name__, error=repr(failure))
+            _log.warning("background_failed", work=name, error=repr(failure))
             await asyncio.sleep(_AFTER_FAILURE_S)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from payengine.background import Background
+from payengine.background import Background, Poller
 from payengine.clock import Clock, SystemClock
 from payengine.customers import Customers
 from payengine.embedded import running_servers
@@ -122,7 +122,7 @@ def _assemble(
             database=database,
             feed=feed,
             wake_ups=wake_ups,
-            reconciler=reconciler,
+            pollers=[Poller("reconcile", lambda at: reconciler.run_once(at=at), every_s=0.5)],
             unpublished=unpublished,
         ),
     )

@@ -12,20 +12,31 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
 from graphql import GraphQLSchema
+from payengine_graphql import mutations, queries
 from payengine_graphql.lean import quicken
-from payengine_graphql.mutations import Mutation
-from payengine_graphql.queries import NODE_TYPES, Query
 from payengine_graphql.scalars import SCALAR_MAP
 from payengine_graphql.subscriptions import Subscription
 from payengine_graphql.types.fields import read_column
 
-__all__ = ["SCHEMA", "core_schema", "sdl"]
+__all__ = ["SCHEMA", "Mutation", "Query", "core_schema", "sdl"]
+
+
+# Each room of the API brings a class of fields; here they become one root each.
+@strawberry.type(description="What may be read.")
+class Query(queries.Query):
+    """See the description."""
+
+
+@strawberry.type(description="What may be done. A refusal by a gateway is a result, not an error.")
+class Mutation(mutations.Mutation):
+    """See the description."""
+
 
 SCHEMA = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=NODE_TYPES,
+    types=queries.NODE_TYPES,
     config=StrawberryConfig(scalar_map=SCALAR_MAP, default_resolver=read_column),
 )
 quicken(SCHEMA._schema)

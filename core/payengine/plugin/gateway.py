@@ -16,6 +16,7 @@ from payengine.plugin.messages import (
     Authorize,
     Call,
     Capture,
+    DisputeEvent,
     Increment,
     Lookup,
     Movement,
@@ -57,7 +58,9 @@ class Gateway(Protocol):
         """What became of the operation sent with this key; `not_found` where none is known."""
         ...
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         """Verify the provider's call and read it; raises `WebhookRefused`, fail-closed."""
         ...
 

@@ -17,6 +17,9 @@ __all__ = [
     "Call",
     "Capture",
     "Decline",
+    "DisputeEvent",
+    "DisputeReport",
+    "DisputeStatus",
     "Increment",
     "Lookup",
     "Message",
@@ -191,6 +194,40 @@ class WebhookEvent(Message, frozen=True, kw_only=True):
     key: str | None
     provider_reference: str | None
     outcome: Outcome
+    occurred_at: datetime
+
+
+DisputeStatus = Literal["needs_response", "under_review", "won", "lost"]
+
+
+class DisputeReport(Message, frozen=True, kw_only=True):
+    """A dispute as the provider now tells it.
+
+    `reference` is the provider's id of the dispute; `status` says whose turn it is or who won.
+    `amount` is what the buyer's bank takes back and `fee_minor` the provider's fee for it, in the
+    same currency. `reason` is the provider's or scheme's reason code, `evidence_due_at` the last
+    instant at which evidence counts.
+    """
+
+    reference: str
+    status: DisputeStatus
+    amount: Amount
+    reason: str = ""
+    fee_minor: int = 0
+    evidence_due_at: datetime | None = None
+
+
+class DisputeEvent(Message, frozen=True, kw_only=True):
+    """One verified fact of a dispute over the payment that was sent with `key`.
+
+    `provider_reference` names the disputed authorization or capture where the provider's call
+    carries no key of ours.
+    """
+
+    event_id: str
+    key: str | None
+    provider_reference: str | None
+    dispute: DisputeReport
     occurred_at: datetime
 
 

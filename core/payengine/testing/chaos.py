@@ -18,6 +18,7 @@ from payengine.plugin import (
     Authorize,
     Call,
     Capture,
+    DisputeEvent,
     Gateway,
     Increment,
     Increments,
@@ -121,7 +122,9 @@ class ChaosGateway:
             call, request.key, "lookup", lambda: self.inner.lookup(call, request)
         )
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         """As the wrapped gateway."""
         return self.inner.parse_webhook(call, request)
 

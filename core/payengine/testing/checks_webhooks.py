@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from payengine.plugin import Authorize, Outcome, WebhookEvent, WebhookRefused, WebhookRequest
+from payengine.plugin import (
+    Authorize,
+    DisputeEvent,
+    Outcome,
+    WebhookEvent,
+    WebhookRefused,
+    WebhookRequest,
+)
 from payengine.testing.case import GatewayCase, NotApplicable, refuse, require
 
 __all__ = ["ALL"]
@@ -35,13 +42,17 @@ async def genuine_webhook_is_read(case: GatewayCase) -> None:
     events = list(case.gateway.parse_webhook(case.call(), genuine))
     require(events, "a genuine webhook told nothing")
     for event in events:
-        require(isinstance(event, WebhookEvent), "parse_webhook must return WebhookEvents")
+        require(
+            isinstance(event, WebhookEvent | DisputeEvent),
+            "parse_webhook must return WebhookEvents and DisputeEvents",
+        )
         require(event.event_id, "an event needs the provider's id, to be taken once")
         require(event.occurred_at.tzinfo is not None, "instants are aware")
     about = [
         event
         for event in events
-        if event.key == request.key or event.provider_reference == outcome.provider_reference
+        if isinstance(event, WebhookEvent)
+        and (event.key == request.key or event.provider_reference == outcome.provider_reference)
     ]
     require(about, "the event names neither the key nor the reference of the operation")
     require(

@@ -1,0 +1,1 @@
+"""Which of the tenant's endpoints has been told?"""
