@@ -5,12 +5,12 @@ PYTHON ?= python3
 EXACTLY := $(if $(filter file,$(origin PYTHON)),,--exactly)
 
 BIN := .venv/bin
-TYPED := core/payengine tenants/payengine_tenants graphql/payengine_graphql plugins/sandbox tests
+TYPED := core/payengine tenants/payengine_tenants graphql/payengine_graphql plugins/apple_pay plugins/bank_transfer plugins/google_pay plugins/paypal plugins/sandbox plugins/stripe tests
 MEMBERS = $(shell sed -n 's/^name = "\(.*\)"/\1/p' \
 	core/pyproject.toml tenants/pyproject.toml graphql/pyproject.toml plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-growth lock clean environment
+.PHONY: help run test check bench bench-growth bench-host crash crash-defects outages model nightly lock clean environment
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -32,8 +32,26 @@ check: environment ## Lint, format, strict types, import contracts, tidiness
 bench: environment ## Measure the speed on this machine; rewrites docs/performance.md
 	@$(BIN)/python -m tests.bench.run $(BENCH)
 
+bench-host: environment ## Measure what a plugin host costs a call, and what a bad plugin costs others
+	@$(BIN)/python -m tests.bench.host
+
 bench-growth: environment ## Measure how the cost grows with the tables; takes hours
 	@$(BIN)/python -m tests.bench.growth $(BENCH)
+
+crash: environment ## Kill the program N=500 times by SEED=1: nothing lost, nothing doubled; half an hour
+	@$(BIN)/python -m tests.acceptance.crash.command --kills $(or $(N),500) --seed $(or $(SEED),1) \
+		$(if $(PROVIDER_URL),--provider $(PROVIDER_URL)) $(CRASH)
+
+crash-defects: environment ## Plant each defect into the program, and see `make crash` go red
+	@$(BIN)/python -m tests.acceptance.crash.command defects $(or $(SEED),1)
+
+outages: environment ## Stop PostgreSQL twenty times under load; kill, flush and freeze Valkey
+	@PAYENGINE_NIGHTLY=1 $(BIN)/pytest --durations=0 tests/acceptance/test_outages.py
+
+model: environment ## Compare the payments with their model: 2,000 histories of 50 steps; ten minutes
+	@PAYENGINE_NIGHTLY=1 $(BIN)/pytest --durations=0 tests/acceptance/test_payments_model.py
+
+nightly: crash-defects outages model crash ## All of these that take long, one after the other
 
 lock: environment ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 \

@@ -10,11 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from payengine.context import SCOPES, Mode, TenantContext
 from payengine.ids import new_tenant_id
 from payengine.storage import Database
 
 from tests.servers import forget_the_dead, migrated_home
+
+# How quick a machine is says nothing of the code.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @dataclass(frozen=True)

@@ -211,14 +211,20 @@ class Shop:
                 reserved += line.amount_minor
         return owed, reserved
 
-    async def check(self, payment_id: str) -> Payment:
-        """The payment, after its row, its operations and the ledger have been compared."""
+    async def check_books(self, payment_id: str) -> Payment:
+        """The payment, after its row and its operations have been compared."""
         payment = await self.payment(payment_id)
         folded = fold(await self.operations(payment_id))
         row = Folded(**{name: getattr(payment, name) for name in Folded.__struct_fields__})
         assert row == folded
+        return payment
+
+    async def check(self, payment_id: str) -> Payment:
+        """The payment, after its row, its operations and the ledger have been compared."""
+        payment = await self.check_books(payment_id)
         held = payment.authorized_minor - payment.captured_minor - payment.voided_minor
         owed = payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor
+        owed -= payment.charged_back_minor
         assert await self.booked(payment_id) == (owed, max(held, 0))
         return payment
 

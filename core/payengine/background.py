@@ -1,8 +1,14 @@
 """What goes on while nobody asks?
 
-A few loops, each bounded and each harmless where another process runs it too: the relay places
-events, folding keeps balances quick, each poller takes what is due in its room. Losing a loop
-delays, and loses nothing.
+A few loops, each bounded and each harmless where another process runs it too:
+
+- the relay places events and wakes their readers;
+- folding keeps balances quick;
+- each room's poller takes what is due there, as the calendar's does;
+- jobs are taken, settled and kept; they only bring forward what a poller would find.
+
+Losing a loop delays, and loses nothing. `payengine worker` runs them in a process of their own, and
+`payengine serve` in its own process unless told not to.
 """
 
 from __future__ import annotations
@@ -19,17 +25,23 @@ import structlog
 from payengine.events import Feed, publish_batch
 from payengine.events.relay import BATCH
 from payengine.events.wakeups import WakeUps
+from payengine.jobs import CronTable, Runner
 from payengine.ledger import fold_all
 from payengine.storage import Database
 
 __all__ = ["Background", "Poller"]
 
 _RELAY_LOOKS_EVERY_S = 1.0
+#: Where nobody in this process says that there are new events.
+_RELAY_LOOKS_ALONE_EVERY_S = 0.1
 _RELAY_GATHERS_S = 0.02
 _RELAY_YIELDS_S = 0.1
 _FOLD_EVERY_S = 2.0
+_CALENDAR_EVERY_S = 1.0
 _AFTER_FAILURE_S = 1.0
 _STOP_S = 5.0
+#: How long jobs that are under way may take to end when the process does.
+_DRAIN_S = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -53,25 +65,47 @@ class Background:
         feed: Feed,
         wake_ups: WakeUps,
         pollers: Sequence[Poller],
+        jobs: Runner,
+        calendar: CronTable,
         unpublished: asyncio.Event,
     ) -> None:
         self._database = database
         self._feed = feed
         self._wake_ups = wake_ups
         self._pollers = pollers
+        self._jobs = jobs
+        self._calendar = calendar
         self._unpublished = unpublished
+        self._looks_every_s = _RELAY_LOOKS_EVERY_S
         self._tasks: list[asyncio.Task[None]] = []
         self.relay_seen_at: datetime | None = None
 
-    def start(self) -> None:
-        """Start the loops on the running event loop."""
-        works = {"relay": self._relay, "fold": self._fold}
-        works |= {poller.name: partial(_poll, poller) for poller in self._pollers}
+    def start(self, *, alone: bool = False, jobs_only: bool = False) -> None:
+        """Start the loops on the running event loop.
+
+        `alone`: no payments are taken in this process, so the relay looks more often. `jobs_only`:
+        everything but the jobs is left to other processes.
+        """
+        if alone:
+            self._looks_every_s = _RELAY_LOOKS_ALONE_EVERY_S
+        works: dict[str, Callable[[], Awaitable[object]]] = {
+            "jobs.take": self._jobs.take_round,
+            "jobs.settle": self._jobs.settle_round,
+            "jobs.keep": self._jobs.keep_round,
+        }
+        if not jobs_only:
+            calendar = Poller(
+                "calendar", lambda at: self._calendar.run_once(at=at), every_s=_CALENDAR_EVERY_S
+            )
+            works |= {"relay": self._relay, "fold": self._fold}
+            works |= {each.name: partial(_poll, each) for each in (*self._pollers, calendar)}
         for name, work in works.items():
             self._tasks.append(asyncio.create_task(_for_ever(name, work)))
 
     async def stop(self) -> None:
-        """Publish what is left, then end the loops."""
+        """Let jobs end, publish what is left, then end the loops; each within a bound."""
+        if self._tasks:
+            await self._jobs.drain(within_s=_DRAIN_S, settle_s=_STOP_S)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -82,7 +116,8 @@ class Background:
 
     async def _relay(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._unpublished.wait(), _RELAY_LOOKS_EVERY_S)
+            async with asyncio.timeout(self._looks_every_s):
+                await self._unpublished.wait()
             await asyncio.sleep(_RELAY_GATHERS_S)
         self._unpublished.clear()
         if not await self._publish():
@@ -112,7 +147,7 @@ async def _poll(poller: Poller) -> None:
     await poller.run_once(datetime.now(UTC))
 
 
-async def _for_ever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def _for_ever(name: str, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await work()

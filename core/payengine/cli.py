@@ -18,6 +18,7 @@ from cyclopts import App, Parameter
 
 from payengine import __version__
 from payengine.errors import PayengineError
+from payengine.jobs.cli import jobs_app
 from payengine.registry.cli import plugins_app
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ app = App(
     version=__version__,
     result_action="return_value",
 )
+app.command(jobs_app)
 app.command(plugins_app)
 
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON on one line.")]
@@ -88,6 +90,33 @@ def _show(report: Report) -> None:
 
 
 @app.command
+def worker(
+    *,
+    concurrency: int | None = None,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    home: _Home = None,
+) -> int:
+    """Do what goes on in the background, beside servers that were told not to.
+
+    The relay, the balances, the rooms' pollers, the calendar and the jobs. Any number of workers
+    may run. It prints how it does; SIGINT and SIGTERM drain: what is under way may end within ten
+    seconds, and the rest goes back to the queue.
+
+    Parameters
+    ----------
+    concurrency
+        Jobs at the same time; by default PAYENGINE_JOB_CONCURRENCY, else 8.
+    only
+        Only jobs of this kind, and nothing else of the background; repeat it for more.
+    """
+    from payengine.settings import Settings
+    from payengine.worker import run
+
+    settings = Settings.from_environment(home=home, job_concurrency=concurrency)
+    return run(settings, only=only or ())
+
+
+@app.command
 def reset(*, home: _Home = None, yes: bool = False) -> int:
     """Forget the data folder: stop its servers and delete what the engine keeps there.
 
@@ -122,9 +151,17 @@ def _add_commands(wanted: str | None) -> None:
         app.command(entry.load(), name=entry.name)
     if wanted is not None and wanted in app:
         return
+    from payengine.errors import ConfigurationError
+    from payengine.registry.hosting import Hosting
     from payengine.registry.loader import InstalledPlugins
+    from payengine.settings import Settings
 
-    for offers in InstalledPlugins.load().offered("commands").values():
+    try:
+        hosting = Hosting.from_settings(Settings.from_environment())
+    except ConfigurationError:  # the command itself says what is wrong with it
+        hosting = Hosting()
+    installed = InstalledPlugins.load(hosting=hosting, strangers=False)
+    for offers in installed.offered("commands").values():
         for offered in offers:
             app.command(offered)
 

@@ -19,13 +19,21 @@ Mode = Literal["live", "test"]
 SCOPES = (
     "payments:read",
     "payments:write",
+    "disputes:read",
+    "disputes:write",
+    "reviews:read",
+    "reviews:write",
     "customers:read",
     "customers:write",
     "events:read",
     "ledger:read",
     "plugins:read",
     "plugins:write",
+    "routing:read",
+    "routing:write",
     "keys:write",
+    "webhooks:read",
+    "webhooks:write",
 )
 
 

@@ -21,6 +21,8 @@ __all__ = [
     "CursorInvalid",
     "DatabaseUnavailable",
     "EnvironmentProblem",
+    "EvidenceDeadlinePassed",
+    "EvidenceRefused",
     "GatewayUnavailable",
     "HoldAlreadyResolved",
     "HoldExpired",
@@ -28,6 +30,7 @@ __all__ = [
     "IdempotencyKeyMalformed",
     "InputInvalid",
     "InsufficientAvailableBalance",
+    "LeaseLost",
     "LedgerAmountNotPositive",
     "LedgerTransactionConflict",
     "LedgerUnbalanced",
@@ -43,11 +46,20 @@ __all__ = [
     "QueryRefused",
     "RateLimited",
     "RefundExceedsCaptured",
+    "ReviewClaimed",
+    "ReviewSettled",
+    "RoutingPolicyInvalid",
     "SensitiveDataRefused",
     "TransitionRefused",
     "Unauthenticated",
     "UnknownCurrency",
     "VaultSealed",
+    "WalletTokenRefused",
+    "WalletTokenReplayed",
+    "WalletUnavailable",
+    "WebhookEndpointUnknown",
+    "WebhookRejected",
+    "WebhookUrlRefused",
     "all_errors",
 ]
 
@@ -120,6 +132,24 @@ class PaymentMethodInvalid(InputInvalid):
     code = "PAYMENT_METHOD_INVALID"
 
 
+class WalletTokenRefused(PaymentMethodInvalid):
+    """The wallet's token is not genuine, not fresh, or not meant for this merchant."""
+
+    code = "WALLET_TOKEN_REFUSED"
+
+
+class EvidenceRefused(InputInvalid):
+    """This cannot be evidence: its type, its size or its content is not accepted."""
+
+    code = "EVIDENCE_REFUSED"
+
+
+class RoutingPolicyInvalid(InputInvalid):
+    """The routing policy does not fit its form, or names what is not there."""
+
+    code = "ROUTING_POLICY_INVALID"
+
+
 class SensitiveDataRefused(InputInvalid):
     """The input contains what looks like a card number; send a token of the provider instead."""
 
@@ -132,6 +162,18 @@ class CursorInvalid(InputInvalid):
     code = "CURSOR_INVALID"
 
 
+class WebhookRejected(InputInvalid):
+    """The call is not proved to come from the provider, or cannot be read; nothing was kept."""
+
+    code = "WEBHOOK_REJECTED"
+
+
+class WebhookUrlRefused(InputInvalid):
+    """Webhooks cannot be sent to this URL."""
+
+    code = "WEBHOOK_URL_REFUSED"
+
+
 class Conflict(PayengineError):
     """The object is in a state that forbids this."""
 
@@ -142,6 +184,12 @@ class IdempotencyConflict(Conflict):
     """This idempotency key was used before with another input."""
 
     code = "IDEMPOTENCY_CONFLICT"
+
+
+class WalletTokenReplayed(Conflict):
+    """This wallet's token was used before; each pays once."""
+
+    code = "WALLET_TOKEN_REPLAYED"
 
 
 class TransitionRefused(Conflict):
@@ -173,6 +221,25 @@ class RefundExceedsCaptured(Conflict):
     """The refund exceeds what is captured and not yet refunded, charged back or reserved."""
 
     code = "REFUND_EXCEEDS_CAPTURED"
+
+
+class EvidenceDeadlinePassed(Conflict):
+    """The last instant at which evidence counts in this dispute is over."""
+
+    code = "EVIDENCE_DEADLINE_PASSED"
+
+
+class ReviewClaimed(Conflict):
+    """Somebody else has claimed this review; wait until the claim ends or is released."""
+
+    code = "REVIEW_CLAIMED"
+    retryable = True
+
+
+class ReviewSettled(Conflict):
+    """What is to be settled here has been settled meanwhile; read it again."""
+
+    code = "REVIEW_SETTLED"
 
 
 class HoldAlreadyResolved(Conflict):
@@ -211,10 +278,23 @@ class InsufficientAvailableBalance(Conflict):
     code = "INSUFFICIENT_AVAILABLE_BALANCE"
 
 
+class LeaseLost(Conflict):
+    """This work was handed to another worker meanwhile; nothing was written."""
+
+    code = "LEASE_LOST"
+    retryable = True
+
+
 class NotFound(PayengineError):
     """There is no such object in this tenant."""
 
     code = "NOT_FOUND"
+
+
+class WebhookEndpointUnknown(NotFound):
+    """No provider's webhooks are taken at this address; its endpoint may have been revoked."""
+
+    code = "WEBHOOK_ENDPOINT_UNKNOWN"
 
 
 class Unauthenticated(PayengineError):
@@ -246,6 +326,13 @@ class GatewayUnavailable(PayengineError):
     """No gateway can take this payment now; nothing was sent, so it is safe to try again."""
 
     code = "GATEWAY_UNAVAILABLE"
+    retryable = True
+
+
+class WalletUnavailable(PayengineError):
+    """The wallet does not answer now; nothing was charged, so it is safe to try again."""
+
+    code = "WALLET_UNAVAILABLE"
     retryable = True
 
 

@@ -23,9 +23,14 @@ POINTS = frozenset(
         "before_commit",
         "before_gateway",
         "before_response",
+        "job_claimed",
+        "job_done",
         "reconciler_claimed",
         "refund_reserved",
         "relay_published",
+        "webhook_sent",
+        "webhook_applied",
+        "webhook_stored",
     }
 )
 

@@ -12,20 +12,35 @@ import re
 import secrets
 import time
 import uuid
+from datetime import datetime
 
-__all__ = ["PREFIXES", "is_id", "new_id", "new_tenant_id"]
+__all__ = ["PREFIXES", "first_id", "is_id", "new_id", "new_tenant_id"]
 
 #: prefix → the noun that it names. Closed: a new kind of object adds its line here.
 PREFIXES = {
     "att": "attempt",
     "cus": "customer",
+    "dse": "dispute evidence",
+    "dsp": "dispute",
+    "dss": "dispute step",
     "evd": "evidence",
     "evt": "event",
+    "gwe": "gateway endpoint",
     "key": "api key",
     "op": "operation",
     "pay": "payment",
     "pm": "saved payment method",
     "ref": "refund",
+    "rev": "review",
+    "rva": "review action",
+    "rta": "routing activation",
+    "rtp": "routing policy",
+    "rwh": "received webhook",
+    "whd": "webhook delivery",
+    "whe": "webhook endpoint",
+    "whr": "webhook redelivery",
+    "whs": "webhook secret",
+    "wrq": "webhook request",
 }
 
 _SHAPE = re.compile(r"([a-z]{2,4})_[0-9a-v]{26}")
@@ -45,7 +60,20 @@ def _uuid7() -> int:
 
 def new_id(prefix: str) -> str:
     """A new id such as `pay_0j8…`, later in sort order than ids of earlier milliseconds."""
-    bits = _uuid7() << 2  # 26 characters hold 130 bits
+    return _spell(prefix, _uuid7())
+
+
+def first_id(prefix: str, at: datetime) -> str:
+    """An id before all that are made at the instant `at` and later, and behind all earlier ones.
+
+    Instants before 1970 count as 1970, and those that no id can spell as the last.
+    """
+    milliseconds = int(at.timestamp() * 1_000)
+    return _spell(prefix, min(max(milliseconds, 0), 2**48 - 1) << 80)
+
+
+def _spell(prefix: str, number: int) -> str:
+    bits = number << 2  # 26 characters hold 130 bits
     pairs = _PAIRS
     return f"{prefix}_{''.join([pairs[bits >> shift & 0x3FF] for shift in _SHIFTS])}"
 

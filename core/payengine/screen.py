@@ -11,7 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from payengine.errors import SensitiveDataRefused
+from payengine.plugin import NetworkToken
 
 __all__ = ["contains_card_number", "redact", "screen_mapping"]
 
@@ -62,10 +65,11 @@ def redact(text: str) -> str:
 
 
 def screen_mapping(plain: Any, *, path: tuple[str, ...] = ()) -> None:
-    """Look into every text, whole number and key of nested plain data.
+    """Look into every text, whole number, key and record of nested data.
 
     Raises `SensitiveDataRefused` with the path of the first find, which begins with `path`; the
-    error never repeats the number.
+    error never repeats the number. A `NetworkToken` alone passes with what it holds: it cannot be
+    spelled by accident.
     """
     # A place is a linked list, spelled out only for the error: deep data stay cheap.
     waiting: list[tuple[_Place | None, Any]] = [(None, plain)]
@@ -84,6 +88,14 @@ def screen_mapping(plain: Any, *, path: tuple[str, ...] = ()) -> None:
         elif isinstance(value, set | frozenset):
             found = False
             waiting += [(place, member) for member in value]
+        elif isinstance(value, bytes | bytearray):
+            found = contains_card_number(value.decode("latin-1"))
+        elif isinstance(value, NetworkToken):
+            found = False
+        elif isinstance(value, msgspec.Struct):
+            found = False
+            names = reversed(value.__struct_fields__)
+            waiting += [(_Place(place, name), getattr(value, name)) for name in names]
         else:
             found = False
         if found:

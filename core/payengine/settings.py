@@ -7,6 +7,7 @@ unset or empty variable means the default, and the defaults run the whole platfo
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ __all__ = ["Settings"]
 _DATABASE_SCHEMES = ("postgresql", "postgres")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _WEB_SCHEMES = ("http", "https")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["development", "production"] = "development"
     gateway_deadline_ms: int = 8000
     pool_size: int = 10
+    #: Whether the server does the background's work too.
+    background: bool = True
+    #: Jobs that one process does at the same time.
+    job_concurrency: int = 8
+    #: How long a worker may be silent before others do its jobs again.
+    job_lease_ms: int = 15_000
+    #: Distributions whose plugins run in this process, beside our own.
+    trusted_plugins: tuple[str, ...] = ()
+    #: What the plugin host of one distribution may hold in memory.
+    plugin_memory_mb: int = 512
+    #: Whether tenants' webhooks may go to this machine and to private networks.
+    webhook_allow_private: bool = False
 
     @property
     def is_development(self) -> bool:
@@ -69,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"There is no setting named {', '.join(sorted(unknown))}.")
         source = os.environ if environment is None else environment
         raw = {
-            field: str(overrides[field])
+            field: _spelled(overrides[field])
             if overrides.get(field) is not None
             else source.get(_variable(field), "")
             for field in cls.__struct_fields__
@@ -94,7 +108,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "gateway_deadline_ms", default=8000, least=50, most=120_000
             ),
             pool_size=reader.number("pool_size", default=10, least=1, most=500),
+            background=reader.flag("background", default=True),
+            job_concurrency=reader.number("job_concurrency", default=8, least=1, most=500),
+            job_lease_ms=reader.number("job_lease_ms", default=15_000, least=500, most=600_000),
+            trusted_plugins=reader.names("trusted_plugins"),
+            plugin_memory_mb=reader.number("plugin_memory_mb", default=512, least=64, most=65_536),
+            webhook_allow_private=reader.flag("webhook_allow_private"),
         )
+
+
+def _spelled(override: Any) -> str:
+    return ",".join(override) if isinstance(override, tuple) else str(override)
 
 
 def _variable(field: str) -> str:
@@ -137,6 +161,25 @@ class _Reader:
         if len(text) > 12 or not least <= int(text) <= most:
             raise _refuse(field, f"is {text}, which is out of range", remedy=remedy)
         return int(text)
+
+    def names(self, field: str) -> tuple[str, ...]:
+        names = tuple(one.strip() for one in (self.text(field) or "").split(",") if one.strip())
+        strange = [one for one in names if not _DISTRIBUTION.fullmatch(one)]
+        if strange:
+            raise _refuse(
+                field,
+                f"holds {strange[0][:100]!r}, which names no distribution",
+                remedy="write names of distributions, with commas between them",
+            )
+        return names
+
+    def flag(self, field: str, *, default: bool = False) -> bool:
+        text = (self.text(field) or str(default)).lower()
+        if text in ("0", "false"):  # an override comes as Python spells it
+            return False
+        if text in ("1", "true"):
+            return True
+        raise _refuse(field, f"is {text!r}", remedy="write 1 for yes or 0 for no")
 
     def url(self, field: str, schemes: tuple[str, ...]) -> str | None:
         text = self.text(field)

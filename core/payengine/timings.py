@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
-__all__ = ["Timings", "add_commit", "add_gateway", "add_statement", "begin", "end"]
+__all__ = ["Timings", "add", "add_commit", "add_gateway", "add_statement", "begin", "end"]
 
 
 @dataclass(slots=True)
@@ -34,6 +34,16 @@ def begin() -> tuple[Timings, Token[Timings | None]]:
 def end(token: Token[Timings | None]) -> None:
     """Set again what was set before."""
     _record.reset(token)
+
+
+def add(shared: Timings) -> None:
+    """What was waited for together with others: the whole of it, for each waited it all."""
+    record = _record.get()
+    if record is not None:
+        record.gateway_s += shared.gateway_s
+        record.commit_s += shared.commit_s
+        record.statements += shared.statements
+        record.commits += shared.commits
 
 
 def add_statement() -> None:

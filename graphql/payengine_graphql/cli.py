@@ -22,6 +22,7 @@ def serve(
     host: str | None = None,
     home: _Home = None,
     demo: Annotated[bool, Parameter(negative="")] = False,
+    no_worker: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Serve the GraphQL API; prints `ready http://HOST:PORT` when it answers.
 
@@ -33,12 +34,17 @@ def serve(
         The address to listen on; by default 127.0.0.1.
     demo
         Make three demo tenants and let a buyer replay card purchases through the API.
+    no_worker
+        Leave what goes on in the background to `payengine worker`, which must run then.
     """
     from payengine.settings import Settings
 
     from payengine_graphql.server import run
 
-    return run(Settings.from_environment(home=home, port=port, host=host), demo=demo)
+    settings = Settings.from_environment(
+        home=home, port=port, host=host, background=False if no_worker else None
+    )
+    return run(settings, demo=demo)
 
 
 def demo(

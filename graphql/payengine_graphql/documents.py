@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql.error import GraphQLSyntaxError
@@ -30,6 +30,7 @@ from graphql import (
     validate,
 )
 from payengine_graphql.cost import MAX_COST, Price, cost_with, prices_of
+from payengine_graphql.plans import Plan, plan_of
 from payengine_graphql.refusals import QueryInvalid
 
 __all__ = ["MAX_SOURCE", "MAX_TOKENS", "DocumentInvalid", "Documents", "Prepared"]
@@ -59,6 +60,21 @@ class Prepared:
     document: DocumentNode
     operations: Mapping[str | None, OperationDefinitionNode]
     prices: Mapping[str | None, Price]
+    #: By the operation's name; a document that comes once is not worth a plan.
+    plans: dict[str | None, Plan | None] = field(default_factory=dict)
+    planned: set[str | None] = field(default_factory=set)
+
+    def plan(self, node: OperationDefinitionNode) -> Plan | None:
+        """The operation's plan, made when it runs the second time; None where there is none."""
+        name = node.name.value if node.name else None
+        if name not in self.plans:
+            self.plans[name] = None
+            return None
+        plan = self.plans[name]
+        if plan is None and name not in self.planned:
+            self.planned.add(name)
+            plan = self.plans[name] = plan_of(self.schema, self.document, node)
+        return plan
 
     def operation(self, name: str | None, variables: Mapping[str, Any]) -> OperationDefinitionNode:
         """The operation to run; raises `QueryInvalid` or `QueryRefused` (too costly)."""

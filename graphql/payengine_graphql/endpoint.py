@@ -7,19 +7,22 @@ refusal has the shape of a GraphQL answer.
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 import msgspec
 from payengine.context import TenantContext
 from payengine.errors import PayengineError, Unauthenticated
 from payengine_tenants.keys import ApiKeys
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from payengine_graphql.answers import encode, error_answer
 from payengine_graphql.bulkhead import Bulkhead
 from payengine_graphql.context import RequestContext, Services
 from payengine_graphql.execution import Ask, Executor
 from payengine_graphql.page import PAGE
+from payengine_graphql.perimeter import WHOLE
 from payengine_graphql.refusals import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -30,6 +33,7 @@ from payengine_graphql.refusals import (
 )
 from payengine_graphql.sse import MEDIA_TYPE as EVENT_STREAM
 from payengine_graphql.sse import EventStreams
+from payengine_graphql.transport import line_of
 
 __all__ = ["MAX_BODY_BYTES", "HttpEndpoint", "authenticated", "bearer_of"]
 
@@ -41,7 +45,7 @@ _decoder = msgspec.json.Decoder(Ask)
 
 
 class HttpEndpoint:
-    """The handler of `/graphql`."""
+    """What answers at `/graphql`."""
 
     def __init__(
         self,
@@ -58,37 +62,64 @@ class HttpEndpoint:
         self._streams = streams
         self._has_page = has_page
 
-    async def handle(self, request: Request) -> Response:
-        """The answer to one HTTP request."""
-        if request.method == "GET" and self._has_page:
-            return Response(PAGE, media_type="text/html")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; an ASGI application inside a `Perimeter`."""
+        if scope["method"] == "GET" and self._has_page:
+            await Response(PAGE, media_type="text/html")(scope, receive, send)
+            return
         try:
             with self._bulkhead.enter():
-                return await self._post(request)
+                answer = await self._post(scope, receive)
         except PayengineError as error:
             status = status_of(error)
             headers = {405: {"Allow": "POST"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
-            return Response(error_answer(error), status, headers, media_type=_JSON)
+            answer = Response(error_answer(error), status, headers, media_type=_JSON)
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+        else:
+            await send(
+                {
+                    "type": WHOLE,
+                    "status": answer.status,
+                    "media_type": answer.media_type,
+                    "body": answer.body,
+                }
+            )
 
-    async def _post(self, request: Request) -> Response:
-        if request.method != "POST":
+    async def _post(self, scope: Scope, receive: Receive) -> _Answer | Response:
+        if scope["method"] != "POST":
             raise MethodNotAllowed
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        asked = _headers(scope)
+        if asked.get(b"content-type", b"").partition(b";")[0].strip().lower() != _JSON.encode():
             raise MediaTypeUnsupported
-        secret = bearer_of(request.headers.get("authorization"))
+        secret = bearer_of(asked.get(b"authorization", b"").decode("latin-1"))
         tenant = await authenticated(self._services.keys, secret)
-        accepted = request.headers.get("accept", "")
+        accepted = asked.get(b"accept", b"").decode("latin-1")
         with self._bulkhead.enter_tenant(tenant.tenant_id):
-            ask = _read(await _body(request))
-            context = RequestContext(self._services, tenant, request.state.request_id)
+            announced = asked.get(b"content-length", b"")
+            ask = _read(await _body(scope, receive, announced=announced))
+            context = RequestContext(self._services, tenant, scope["state"]["request_id"])
             if EVENT_STREAM in accepted and self._executor.is_subscription(ask):
+                request = Request(scope, receive)
                 return self._streams.open(request, ask, context, secret)
             answer, was_executed = await self._executor.answer(ask, context)
         # Only clients that accept the newer media type expect a status that tells of the document.
         if _GRAPHQL_JSON in accepted:
-            status = 200 if was_executed else 400
-            return Response(encode(answer), status, media_type=_GRAPHQL_JSON)
-        return Response(encode(answer), media_type=_JSON)
+            return _Answer(200 if was_executed else 400, encode(answer), _GRAPHQL_JSON)
+        return _Answer(200, encode(answer), _JSON)
+
+
+class _Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    media_type: str
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers; of several with one name the first counts."""
+    return dict(reversed(scope["headers"]))
 
 
 def bearer_of(header: str | None) -> str | None:
@@ -104,24 +135,31 @@ async def authenticated(keys: ApiKeys, secret: str | None) -> TenantContext:
     return await keys.authenticate(secret)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(scope: Scope, receive: Receive, *, announced: bytes) -> bytes:
     """The body, read no further than its cap; raises `BodyTooLarge`."""
-    announced = request.headers.get("content-length", "")
     if announced.isdigit() and (len(announced) > 9 or int(announced) > MAX_BODY_BYTES):
         raise BodyTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    line = line_of(scope)
+    whole = line.whole_body() if line is not None else None
+    if whole is not None and len(whole) <= MAX_BODY_BYTES:
+        return bytes(whole)
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(_BODY_DEADLINE_S):
-            async for chunk in request.stream():
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise RequestMalformed("The body ended early.")
+                chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > MAX_BODY_BYTES:
                     raise BodyTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
                 chunks.append(chunk)
+                if not message.get("more_body", False):
+                    break
     except TimeoutError:
         raise DeadlineExceeded("The body did not arrive in time; nothing was done.") from None
-    except ClientDisconnect:
-        raise RequestMalformed("The body ended early.") from None
     return b"".join(chunks)
 
 

@@ -65,6 +65,8 @@ _ALONE = frozenset(
         "REQUEST_MALFORMED",
         "UNAUTHENTICATED",
         "UNSUPPORTED_MEDIA_TYPE",
+        "WEBHOOK_ENDPOINT_UNKNOWN",
+        "WEBHOOK_REJECTED",
     }
 )
 

@@ -17,6 +17,7 @@ from payengine import faults
 from payengine.context import TenantContext
 from payengine.errors import PayengineError, QueryRefused
 from payengine.events import Event, Resync
+from payengine.payments import goes_to_its_end
 
 import graphql
 from graphql import (
@@ -34,7 +35,8 @@ from payengine_graphql.answers import (
     shown_errors,
 )
 from payengine_graphql.context import RequestContext
-from payengine_graphql.documents import DocumentInvalid, Documents
+from payengine_graphql.documents import DocumentInvalid, Documents, Prepared
+from payengine_graphql.lean import Done, OutOfPlan
 from payengine_graphql.refusals import DeadlineExceeded
 from payengine_graphql.watching import Watch, name_of
 
@@ -63,7 +65,7 @@ class Executor:
         self._documents = Documents(schema, is_development=is_development)
         self._hide = not is_development
         self._mutation_deadline_s = mutation_deadline_s
-        self._mutations: set[asyncio.Task[ExecutionResult]] = set()
+        self._mutations: set[asyncio.Task[ExecutionResult | dict[str, Any]]] = set()
 
     async def drain(self, *, timeout_s: float) -> None:
         """Wait for the mutations whose callers have gone."""
@@ -85,24 +87,51 @@ class Executor:
             return {"errors": shown_errors(invalid.errors, reference=reference)}, False
         except PayengineError as error:
             return {"errors": [plain_error(error)]}, False
-        work = self._execute(prepared.document, operation, ask, context)
+        work = self._run(prepared, operation, ask, context)
         try:
             if operation.operation is OperationType.MUTATION:
                 result = await self._to_its_end(work)
                 faults.point("before_response")
             else:
-                result = await asyncio.wait_for(work, _READ_DEADLINE_S)
+                async with asyncio.timeout(_READ_DEADLINE_S):
+                    result = await work
         except TimeoutError:
             return {"errors": [plain_error(DeadlineExceeded())]}, False
+        if isinstance(result, dict):
+            return {"data": result}, True
         answer = plain_result(result, reference=context.request_id)
         return answer, result.data is not None or _has_path(result)
 
+    async def _run(
+        self, prepared: Prepared, operation: Any, ask: Ask, context: RequestContext
+    ) -> ExecutionResult | dict[str, Any]:
+        """The data by plan, or graphql-core's result."""
+        plan = prepared.plan(operation)
+        done = None
+        if plan is not None:
+            try:
+                if operation.operation is OperationType.QUERY:
+                    return await plan.read(context, ask.variables or {})
+                found = await plan.change(context, ask.variables or {})
+                if isinstance(found, dict):
+                    return found
+                done = found
+            except OutOfPlan:
+                pass
+        return await self._execute(prepared.document, operation, ask, context, done)
+
     async def _execute(
-        self, document: Any, operation: Any, ask: Ask, context: RequestContext
+        self,
+        document: Any,
+        operation: Any,
+        ask: Ask,
+        context: RequestContext,
+        done: Done | None = None,
     ) -> ExecutionResult:
         result = execute(
             self._schema,
             document,
+            root_value=done,
             context_value=context,
             variable_values=ask.variables,
             operation_name=operation.name.value if operation.name else None,
@@ -114,11 +143,14 @@ class Executor:
         assert isinstance(result, ExecutionResult)
         return result
 
-    async def _to_its_end(self, work: Any) -> ExecutionResult:
-        task: asyncio.Task[ExecutionResult] = asyncio.create_task(work)
+    async def _to_its_end(self, work: Any) -> ExecutionResult | dict[str, Any]:
+        task: asyncio.Task[ExecutionResult | dict[str, Any]] = asyncio.create_task(
+            goes_to_its_end(work)
+        )
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
-        return await asyncio.wait_for(asyncio.shield(task), self._mutation_deadline_s)
+        async with asyncio.timeout(self._mutation_deadline_s):
+            return await asyncio.shield(task)
 
     def is_subscription(self, ask: Ask) -> bool:
         """Whether a subscription is asked for; False also for what is refused later."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,11 +45,15 @@ def screen(given: object, path: tuple[str, ...] = ()) -> None:
     if isinstance(given, str):
         if contains_card_number(given):
             raise SensitiveDataRefused(path=path)
-    elif dataclasses.is_dataclass(given):
-        for field in dataclasses.fields(given):
-            screen(getattr(given, field.name), (*path, _camel(field.name)))
     elif isinstance(given, Mapping | list):
         screen_mapping(given, path=path)
+    elif dataclasses.is_dataclass(given):
+        for name, value in vars(given).items():
+            if value is None or isinstance(value, int | Enum):
+                continue
+            if isinstance(value, str) and not contains_card_number(value):
+                continue
+            screen(value, (*path, _camel(name)))
 
 
 def _camel(name: str) -> str:

@@ -89,12 +89,30 @@ def _metadata(given: object) -> dict[str, str]:
 class PaymentMethodInput:
     """See the description."""
 
-    token: str = _given("The provider's token; never a card number.")
-    kind: str = strawberry.field(description="The kind of method.", default="card")
+    token: str = _given(
+        "The provider's token, or the JSON text that a wallet encrypted; never a card number."
+    )
+    kind: str = strawberry.field(
+        description="The kind of method: `card`, or a wallet's name; case is ignored.",
+        default="card",
+    )
+    gateway: str | None = _optional(
+        "The gateway that made the token: no other one is then asked. Left out, any may be."
+    )
+    country: str | None = _optional("The country of the card's bank, if you were told: `DE`.")
+    card_digits: str | None = _optional(
+        "The card's first 4 to 8 digits, if you were told; never more."
+    )
 
     def to_core(self) -> MethodInput:
         """For the engine."""
-        return MethodInput(token=self.token, kind=self.kind)
+        return MethodInput(
+            token=self.token,
+            kind=self.kind.lower(),
+            gateway=self.gateway,
+            country=self.country,
+            card_digits=self.card_digits,
+        )
 
 
 @strawberry.input(description="A new payment; give paymentMethod or savedPaymentMethodId.")
@@ -279,6 +297,10 @@ class SavePaymentMethodInput:
     label: str = strawberry.field(
         description="What the buyer recognises it by, such as `Visa, ends in 42`.", default=""
     )
+    gateway: str | None = _optional(
+        "The gateway in whose vault it rests: it is charged there only. Left out, it stays with "
+        "the first gateway that charges it."
+    )
 
     def to_core(self) -> SavePaymentMethod:
         """For the engine."""
@@ -288,6 +310,7 @@ class SavePaymentMethodInput:
             token=self.token,
             kind=self.kind,
             label=self.label,
+            gateway=self.gateway,
         )
 
 

@@ -13,7 +13,16 @@ from typing import TypeVar
 from payengine.context import TenantContext
 from payengine.customers import Customer, SavedMethod
 from payengine.engine import Engine
+from payengine.payments.disputes import Dispute, Report, Step
+from payengine.payments.disputes import Evidence as DisputeEvidence
 from payengine.payments.models import Attempt, Evidence, Operation, Payment
+from payengine.payments.review import Review, ReviewAction
+from payengine.routing import RoutingPolicy
+from payengine.webhooks.models import Attempt as WebhookAttempt
+from payengine.webhooks.models import Delivery as WebhookDelivery
+from payengine.webhooks.models import Endpoint as WebhookEndpoint
+from payengine.webhooks.models import Redelivery as WebhookRedelivery
+from payengine.webhooks.models import Secret as WebhookSecret
 from strawberry.dataloader import DataLoader
 
 __all__ = ["Loaders"]
@@ -56,6 +65,36 @@ class Loaders:
         return _many(lambda ids: self._engine.payments.evidence_of(self._tenant, ids))
 
     @cached_property
+    def disputes(self) -> DataLoader[str, Dispute | None]:
+        """Disputes by id."""
+        return _one(lambda ids: self._engine.disputes.get_many(self._tenant, ids))
+
+    @cached_property
+    def dispute_evidence(self) -> DataLoader[str, list[DisputeEvidence]]:
+        """A dispute's evidence."""
+        return _many(lambda ids: self._engine.disputes.evidence_of(self._tenant, ids))
+
+    @cached_property
+    def dispute_steps(self) -> DataLoader[str, list[Step]]:
+        """What the provider was asked about a dispute."""
+        return _many(lambda ids: self._engine.disputes.steps_of(self._tenant, ids))
+
+    @cached_property
+    def dispute_reports(self) -> DataLoader[str, list[Report]]:
+        """What the provider told of a dispute."""
+        return _many(lambda ids: self._engine.disputes.reports_of(self._tenant, ids))
+
+    @cached_property
+    def reviews(self) -> DataLoader[str, Review | None]:
+        """Reviews by id."""
+        return _one(lambda ids: self._engine.reviews.get_many(self._tenant, ids))
+
+    @cached_property
+    def review_actions(self) -> DataLoader[str, list[ReviewAction]]:
+        """What people did about a review."""
+        return _many(lambda ids: self._engine.reviews.actions_of(self._tenant, ids))
+
+    @cached_property
     def customers(self) -> DataLoader[str, Customer | None]:
         """Customers by id."""
         return _one(lambda ids: self._engine.customers.get_many(self._tenant, ids))
@@ -69,6 +108,38 @@ class Loaders:
     def methods_by_id(self) -> DataLoader[str, SavedMethod | None]:
         """Saved payment methods by id."""
         return _one(lambda ids: self._engine.customers.methods_by_id(self._tenant, ids))
+
+    @cached_property
+    def routing_policies(self) -> DataLoader[str, RoutingPolicy | None]:
+        """Routing policies by id."""
+        return _one(lambda ids: self._engine.router.policies.get_many(self._tenant, ids))
+
+    @cached_property
+    def webhook_endpoints(self) -> DataLoader[str, WebhookEndpoint | None]:
+        """Webhook endpoints by id."""
+        endpoints = self._engine.webhooks.endpoints
+        return _one(lambda ids: endpoints.get_many(self._tenant, ids))
+
+    @cached_property
+    def webhook_secrets(self) -> DataLoader[str, list[WebhookSecret]]:
+        """A webhook endpoint's live secrets."""
+        endpoints = self._engine.webhooks.endpoints
+        return _many(lambda ids: endpoints.secrets_of(self._tenant, ids))
+
+    @cached_property
+    def webhook_deliveries(self) -> DataLoader[str, WebhookDelivery | None]:
+        """Webhook deliveries by id."""
+        return _one(lambda ids: self._engine.webhooks.log.get_many(self._tenant, ids))
+
+    @cached_property
+    def webhook_attempts(self) -> DataLoader[str, list[WebhookAttempt]]:
+        """A webhook delivery's attempts."""
+        return _many(lambda ids: self._engine.webhooks.log.attempts_of(self._tenant, ids))
+
+    @cached_property
+    def webhook_redeliveries(self) -> DataLoader[str, WebhookRedelivery | None]:
+        """Webhook redeliveries by id."""
+        return _one(lambda ids: self._engine.webhooks.log.redeliveries(self._tenant, ids))
 
 
 def _one(

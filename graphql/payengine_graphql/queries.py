@@ -12,7 +12,16 @@ from payengine.ids import is_id
 from payengine_tenants.keys import ApiKey as ApiKeyRow
 
 from payengine_graphql.context import RequestContext, Wire
+from payengine_graphql.disputes.types import Dispute, read_dispute
+from payengine_graphql.inbound.types import (
+    GatewayEndpoint,
+    ReceivedWebhook,
+    read_endpoint,
+    read_webhook,
+)
 from payengine_graphql.inputs import PaymentFilterInput, check_id
+from payengine_graphql.review.types import Review, read_review
+from payengine_graphql.routing.types import RoutingPolicy, read_policy
 from payengine_graphql.types.customers import (
     Customer,
     SavedPaymentMethod,
@@ -40,11 +49,33 @@ from payengine_graphql.types.payments import (
 )
 from payengine_graphql.types.plugins import Plugin
 from payengine_graphql.types.tenancy import ApiKey, Tenant, Viewer
+from payengine_graphql.webhooks.types import (
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookRedelivery,
+    read_delivery,
+    read_redelivery,
+)
+from payengine_graphql.webhooks.types import read_endpoint as read_webhook_endpoint
 
 __all__ = ["NODE_TYPES", "Query"]
 
 #: Everything that `node` may give.
-NODE_TYPES = (Payment, Operation, Refund, Customer, SavedPaymentMethod)
+NODE_TYPES = (
+    Payment,
+    Operation,
+    Refund,
+    Customer,
+    SavedPaymentMethod,
+    Dispute,
+    Review,
+    GatewayEndpoint,
+    ReceivedWebhook,
+    RoutingPolicy,
+    WebhookEndpoint,
+    WebhookDelivery,
+    WebhookRedelivery,
+)
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:/-]{0,100}")
 
@@ -212,6 +243,26 @@ _READ_SCOPES = {
     "ref": "payments:read",
     "cus": "customers:read",
     "pm": "customers:read",
+    "dsp": "disputes:read",
+    "rev": "reviews:read",
+    "gwe": "plugins:read",
+    "rtp": "routing:read",
+    "rwh": "webhooks:read",
+    "whd": "webhooks:read",
+    "whe": "webhooks:read",
+    "whr": "webhooks:read",
+}
+
+#: How the nodes of the other rooms are read.
+_READERS = {
+    "dsp": read_dispute,
+    "rev": read_review,
+    "gwe": read_endpoint,
+    "rtp": read_policy,
+    "rwh": read_webhook,
+    "whd": read_delivery,
+    "whe": read_webhook_endpoint,
+    "whr": read_redelivery,
 }
 
 
@@ -225,6 +276,8 @@ def _cursor(after: str | None, prefix: str) -> str | None:
 async def _node(context: RequestContext, node_id: str) -> Node | None:
     prefix = node_id.partition("_")[0]
     context.require(_READ_SCOPES[prefix])
+    if prefix in _READERS:
+        return await _READERS[prefix](context, node_id)
     loaders = context.loaders
     if prefix == "pay":
         payment = await loaders.payments.load(node_id)

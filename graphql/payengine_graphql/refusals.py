@@ -12,6 +12,8 @@ from payengine.errors import (
     QueryRefused,
     RateLimited,
     Unauthenticated,
+    WebhookEndpointUnknown,
+    WebhookRejected,
 )
 
 __all__ = [
@@ -86,6 +88,8 @@ _STATUS: dict[type[PayengineError], int] = {
     Overloaded: 503,
     RateLimited: 429,
     QueryRefused: 400,
+    WebhookEndpointUnknown: 404,
+    WebhookRejected: 400,
 }
 
 

@@ -13,22 +13,43 @@ from strawberry.schema.config import StrawberryConfig
 
 from graphql import GraphQLSchema
 from payengine_graphql import mutations, queries
+from payengine_graphql.disputes import mutations as disputing
+from payengine_graphql.disputes import queries as disputed
+from payengine_graphql.inbound import mutations as receiving
+from payengine_graphql.inbound import queries as received
 from payengine_graphql.lean import quicken
+from payengine_graphql.review import mutations as reviewing
+from payengine_graphql.review import queries as reviewed
+from payengine_graphql.routing import mutations as routing
+from payengine_graphql.routing import queries as routed
 from payengine_graphql.scalars import SCALAR_MAP
 from payengine_graphql.subscriptions import Subscription
 from payengine_graphql.types.fields import read_column
+from payengine_graphql.wallets import mutations as wallets
+from payengine_graphql.webhooks import mutations as telling
+from payengine_graphql.webhooks import queries as told
 
 __all__ = ["SCHEMA", "Mutation", "Query", "core_schema", "sdl"]
 
 
 # Each room of the API brings a class of fields; here they become one root each.
 @strawberry.type(description="What may be read.")
-class Query(queries.Query):
+class Query(
+    queries.Query, received.Query, told.Query, disputed.Query, reviewed.Query, routed.Query
+):
     """See the description."""
 
 
 @strawberry.type(description="What may be done. A refusal by a gateway is a result, not an error.")
-class Mutation(mutations.Mutation):
+class Mutation(
+    mutations.Mutation,
+    receiving.Mutation,
+    telling.Mutation,
+    wallets.Mutation,
+    disputing.Mutation,
+    reviewing.Mutation,
+    routing.Mutation,
+):
     """See the description."""
 
 

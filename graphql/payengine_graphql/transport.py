@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -37,12 +37,48 @@ class _Line(Protocol):
 
 
 class HttpLine:
-    """A connection that carries HTTP."""
+    """A connection that carries HTTP, for one request."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        #: uvicorn's record of the request, once its head was read.
+        self.cycle: RequestResponseCycle | None = None
         #: Set when the server goes down: an answer without end has to end.
         self.closing = asyncio.Event()
+
+    def whole_body(self) -> bytes | None:
+        """The request's body where all of it is there; None where it must be received."""
+        cycle = self.cycle
+        if cycle is None or cycle.more_body or cycle.waiting_for_100_continue:
+            return None
+        return bytes(cycle.body)
+
+    def answer(self, head: bytes, body: bytes) -> bool:
+        """Send a whole answer; False, and nothing sent, where it must go the long way.
+
+        `head` is the status line and the headers, `content-length` among them, each with its line
+        end. The long way looks through every header again and makes two messages of it.
+        """
+        cycle = self.cycle
+        if (
+            cycle is None
+            or cycle.response_started
+            or cycle.disconnected
+            or cycle.flow.write_paused
+            or self._transport.is_closing()
+        ):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        usual = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
+        self._transport.write(b"".join([head, usual, close, b"\r\n", body]))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._transport.close()
+        cycle.on_response()
+        return True
 
     def bound(self) -> None:
         """Hold little for a reader that is behind: the answer has no end."""
@@ -88,8 +124,15 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: its scope is new."""
         super().on_message_begin()
-        self._line = HttpLine(self.transport)
+        self._line = HttpLine(self)
         _extend(self.scope, self._line)
+
+    def on_headers_complete(self) -> None:
+        """The head of the request was read; it may be an upgrade, which has no cycle."""
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self._line.cycle = self.cycle
 
     def shutdown(self) -> None:
         """The server goes down."""

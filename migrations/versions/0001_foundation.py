@@ -106,6 +106,7 @@ def upgrade() -> None:
     _guard("operation", _OPERATION)
     _guard("payment", _PAYMENT)
     _guard_holds()
+    _batch()
 
 
 def _statements(script: str) -> list[str]:
@@ -218,6 +219,16 @@ def _guard_holds() -> None:
         "CREATE TRIGGER ledger_transfer_fits_pending AFTER INSERT ON ledger_transfer FOR EACH ROW "
         "WHEN (NEW.phase IN ('post', 'void')) EXECUTE FUNCTION ledger_transfer_fits_pending()"
     )
+
+
+def _batch() -> None:
+    """What writes many payments by one message, with the caller's own rights."""
+    script = Path(__file__).with_name("0001_batches.sql").read_text(encoding="utf-8")
+    for body in script.split("END $$;")[:-1]:
+        op.execute(f"{body}END $$")
+    for function in ("open_payments(jsonb)", "settle_payments(jsonb)"):
+        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO payengine_app")
 
 
 def downgrade() -> None:

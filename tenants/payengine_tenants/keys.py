@@ -6,15 +6,24 @@ Several keys may live at once, so a key is replaced without a pause: create, dep
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from payengine.context import SCOPES, TenantContext
-from payengine.errors import Conflict, InputInvalid, NotFound, PermissionDenied, Unauthenticated
+from payengine.errors import (
+    Conflict,
+    InputInvalid,
+    NotFound,
+    PayengineError,
+    PermissionDenied,
+    Unauthenticated,
+)
 from payengine.ids import new_id
 from payengine.storage import Database
 
@@ -27,6 +36,8 @@ _LIVE_KEYS = 100
 _LARGEST_PAGE = 200
 _REMEMBERED = 10_000
 _REMEMBERED_SECONDS = 5.0
+#: A key in use is read anew beside the requests, so that none of them waits for it.
+_READ_AHEAD_SECONDS = 2.5
 
 _COLUMNS = "id, name, last_four, scopes, created_at, expires_at, revoked_at"
 _INSERT = (
@@ -81,6 +92,7 @@ class ApiKeys:
         self._database = database
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._revocations = 0
+        self._reading: dict[bytes, asyncio.Task[None]] = {}
 
     async def create(
         self,
@@ -158,14 +170,28 @@ class ApiKeys:
             raise Unauthenticated
         lookup = hash_secret(secret)
         found = self._remembered.get(lookup)
-        if found is None or time.monotonic() - found.read_at > _REMEMBERED_SECONDS:
+        age = time.monotonic() - found.read_at if found is not None else _REMEMBERED_SECONDS
+        if age >= _REMEMBERED_SECONDS:
             found = await self._look_up(lookup)
+        elif age > _READ_AHEAD_SECONDS and lookup not in self._reading:
+            task = asyncio.create_task(self._read_ahead(lookup), context=Context())
+            self._reading[lookup] = task
         if found is None or (
             found.expires_at is not None and found.expires_at <= datetime.now(UTC)
         ):
             self._remembered.pop(lookup, None)
             raise Unauthenticated
         return found.context
+
+    async def _read_ahead(self, lookup: bytes) -> None:
+        """Read a remembered key anew; what fails is tried again by a request that needs it."""
+        try:
+            if await self._look_up(lookup) is None:
+                self._remembered.pop(lookup, None)
+        except PayengineError:
+            pass
+        finally:
+            del self._reading[lookup]
 
     async def _look_up(self, lookup: bytes) -> _Remembered | None:
         # The age counts from before the read, so that a revocation is never missed for longer.

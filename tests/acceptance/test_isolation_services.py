@@ -6,8 +6,10 @@ through. Another tenant's id gets the same answer as an id of nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -20,10 +22,17 @@ from payengine.customers import (
     UpdateCustomer,
 )
 from payengine.engine import Engine, open_engine
-from payengine.errors import PayengineError
+from payengine.errors import PayengineError, PluginNotEnabled, WalletTokenReplayed
 from payengine.events.relay import publish_batch
 from payengine.ids import new_id
 from payengine.payments import PaymentFilter, reading
+from payengine.payments.disputes import (
+    AcceptDispute,
+    AddDisputeEvidence,
+    DisputeFilter,
+    SubmitDisputeEvidence,
+)
+from payengine.payments.inbound import WebhookFilter
 from payengine.payments.inputs import (
     CapturePayment,
     ConfirmPayment,
@@ -33,11 +42,21 @@ from payengine.payments.inputs import (
     RefundPayment,
     VoidPayment,
 )
+from payengine.payments.review import (
+    ClaimReview,
+    CloseReview,
+    ReleaseReview,
+    ReviewFilter,
+    SettleReview,
+)
+from payengine.plugin import Amount, DisputeEvent, DisputeReport
 from payengine.settings import Settings
+from payengine_apple_pay.testing import AppleOfTest
 from payengine_tenants import ApiKeys
 
 from tests.acceptance.worlds import read_tables
 from tests.conftest import Servers
+from tests.notices import Doorbell, shown
 
 _CARD = MethodInput(token="tok_visa")
 
@@ -52,6 +71,8 @@ class Made:
     authorized: str
     operation: str
     key: str
+    gateway_endpoint: str
+    received_webhook: str
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +127,8 @@ async def make(engine: Engine, context: TenantContext) -> Made:
     assert operation is not None
     assert [made.payment.status for made in payments] == ["CAPTURED", "AUTHORIZED"]
     key, _ = await ApiKeys(engine.database).create(context, "a key")
+    bell = await Doorbell.of(engine, context)
+    receipt = await bell.tell(shown(operation, key="nobody's", reference="nobody's"))
     return Made(
         customer.id,
         method.id,
@@ -113,6 +136,8 @@ async def make(engine: Engine, context: TenantContext) -> Made:
         payments[1].payment.id,
         operation.id,
         key.id,
+        bell.endpoint.id,
+        receipt.stored[0],
     )
 
 
@@ -126,6 +151,13 @@ async def read_all(engine: Engine, context: TenantContext) -> dict[str, Any]:
         "events": sorted(event.id for event in await engine.events.page(context, first=50)),
         "balances": sorted(map(repr, await engine.ledger.balances(context, None))),
         "keys": [key.id for key in await ApiKeys(engine.database).list(context)],
+        "gateway endpoints": [
+            each.id for each in await engine.inbound.endpoints.page(context, first=50)
+        ],
+        "received webhooks": [
+            each.id
+            for each in await engine.inbound.received.page(context, WebhookFilter(), first=50)
+        ],
         "plugins": repr(await engine.registry.describe(context)),
     }
 
@@ -143,6 +175,8 @@ def reads_by_id(engine: Engine, context: TenantContext, made: Made) -> dict[str,
         "customers": customers.get_many(context, [made.customer]),
         "methods": customers.methods_of(context, [made.customer]),
         "methods by id": customers.methods_by_id(context, [made.method]),
+        "gateway endpoints": engine.inbound.endpoints.get_many(context, [made.gateway_endpoint]),
+        "received webhooks": engine.inbound.received.get_many(context, [made.received_webhook]),
         "transfers": engine.ledger.transfers_of(context, made.captured),
         "page of customer": payments.page(
             context, PaymentFilter(customer_id=made.customer), first=5, after=None
@@ -209,6 +243,13 @@ def writes(engine: Engine, context: TenantContext, made: Made) -> dict[str, Call
                 saved_payment_method_id=made.method,
             ),
         ),
+        "revoke gateway endpoint": lambda: engine.inbound.endpoints.revoke(
+            context, made.gateway_endpoint
+        ),
+        "read a webhook's request": lambda: engine.inbound.received.request_of(
+            context, made.received_webhook
+        ),
+        "replay webhook": lambda: engine.inbound.received.replay(context, made.received_webhook),
         "revoke key": lambda: keys.revoke(context, made.key),
     }
 
@@ -235,7 +276,14 @@ async def test_reads_show_no_other_tenants_rows(
     await publish_batch(engine.database)
     assert await read_all(engine, tenant) == alone
     beside = await read_all(engine, other_tenant)
-    for kind in ("payments", "customers", "events", "keys"):
+    for kind in (
+        "payments",
+        "customers",
+        "events",
+        "keys",
+        "gateway endpoints",
+        "received webhooks",
+    ):
         assert set(beside[kind]).isdisjoint(alone[kind]), kind
     for kind, read in reads_by_id(engine, tenant, theirs).items():
         found = await read
@@ -251,7 +299,14 @@ async def test_writes_answer_as_if_the_others_did_not_exist(
     await publish_batch(engine.database)
     before = await read_all(engine, other_tenant)
     nothing = Made(
-        new_id("cus"), new_id("pm"), new_id("pay"), new_id("pay"), new_id("op"), new_id("key")
+        new_id("cus"),
+        new_id("pm"),
+        new_id("pay"),
+        new_id("pay"),
+        new_id("op"),
+        new_id("key"),
+        new_id("gwe"),
+        new_id("rwh"),
     )
     attempts = writes(engine, tenant, theirs)
     controls = writes(engine, tenant, nothing)
@@ -261,6 +316,29 @@ async def test_writes_answer_as_if_the_others_did_not_exist(
         assert refused == await refusal(controls[kind]), kind
     await publish_batch(engine.database)
     assert await read_all(engine, other_tenant) == before
+
+
+async def test_a_wallets_token_that_another_tenant_used_is_still_mine(
+    engine: Engine, layer: str, tenant: TenantContext, other_tenant: TenantContext
+) -> None:
+    apple = AppleOfTest(datetime.now(UTC))
+    token = MethodInput(kind="apple_pay", token=json.dumps(apple.token()))
+
+    def pay(context: TenantContext, key: str) -> Awaitable[Any]:
+        request = CreatePayment(
+            idempotency_key=key, amount_minor=1000, currency="EUR", payment_method=token
+        )
+        return engine.payments.create(context, request)
+
+    with pytest.raises(PluginNotEnabled):
+        await pay(tenant, "without settings")
+    for context in (other_tenant, tenant):
+        await engine.registry.save_settings(
+            context, "apple_pay", enabled=True, settings=apple.settings
+        )
+        assert (await pay(context, "first")).payment.status == "CAPTURED"
+        with pytest.raises(WalletTokenReplayed):
+            await pay(context, "second")
 
 
 async def test_either_layer_holds_where_the_other_has_a_hole(
@@ -278,3 +356,106 @@ async def test_either_layer_holds_where_the_other_has_a_hole(
     monkeypatch.setattr(reading, "_PAYMENTS_BY_ID", hole)
     found = await engine.payments.get_many(tenant, [theirs.captured])
     assert list(found) == ([theirs.captured] if layer == "without policies" else [])
+
+
+async def _disputed(engine: Engine, context: TenantContext) -> dict[str, str]:
+    """A dispute over more than was paid, with a piece of evidence and a review."""
+    made = await make(engine, context)
+    told = DisputeReport(reference="dp_1", status="needs_response", amount=Amount(9_999, "EUR"))
+    event = DisputeEvent(
+        event_id="evt_1",
+        key=made.operation,
+        provider_reference=None,
+        dispute=told,
+        occurred_at=datetime.now(UTC),
+    )
+    await engine.disputes.record_report(context, gateway="sandbox", event=event)
+    (dispute,) = await engine.disputes.page(context, DisputeFilter(), first=5)
+    piece = await engine.disputes.add_evidence(
+        context,
+        AddDisputeEvidence(
+            idempotency_key="e", dispute_id=dispute.id, category="other", text="mine"
+        ),
+    )
+    (review,) = await engine.reviews.page(context, ReviewFilter(), first=5)
+    claim = ClaimReview(idempotency_key="c", review_id=review.id, person="Ada")
+    await engine.reviews.claim(context, claim)
+    return {
+        "dispute": dispute.id,
+        "evidence": piece.id,
+        "review": review.id,
+        "operation": made.operation,
+    }
+
+
+def _of_disputes(
+    engine: Engine, context: TenantContext, ids: dict[str, str]
+) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """Every mutation of disputes and reviews, and the one read that refuses."""
+    disputes, reviews = engine.disputes, engine.reviews
+    key, dispute, review = new_id("op"), ids["dispute"], ids["review"]
+    who: dict[str, Any] = {"person": "Eve"}
+    return {
+        "open evidence": lambda: disputes.open_evidence(context, ids["evidence"]),
+        "add evidence": lambda: disputes.add_evidence(
+            context,
+            AddDisputeEvidence(
+                idempotency_key=f"{key}1", dispute_id=dispute, category="other", text="theirs"
+            ),
+        ),
+        "submit": lambda: disputes.submit(
+            context, SubmitDisputeEvidence(idempotency_key=f"{key}2", dispute_id=dispute)
+        ),
+        "accept": lambda: disputes.accept(
+            context, AcceptDispute(idempotency_key=f"{key}3", dispute_id=dispute)
+        ),
+        "claim": lambda: reviews.claim(
+            context, ClaimReview(idempotency_key=f"{key}4", review_id=review, **who)
+        ),
+        "release": lambda: reviews.release(
+            context, ReleaseReview(idempotency_key=f"{key}5", review_id=review, **who)
+        ),
+        "close": lambda: reviews.close(
+            context, CloseReview(idempotency_key=f"{key}6", review_id=review, reason="x", **who)
+        ),
+        "settle": lambda: reviews.settle(
+            context,
+            SettleReview(
+                idempotency_key=f"{key}7",
+                review_id=review,
+                operation_id=ids["operation"],
+                outcome="DECLINED",
+                reason="x",
+                **who,
+            ),
+        ),
+    }
+
+
+async def test_disputes_and_reviews_are_out_of_reach_too(
+    engine: Engine, layer: str, tenant: TenantContext, other_tenant: TenantContext
+) -> None:
+    theirs = await _disputed(engine, other_tenant)
+    nothing = {
+        "dispute": new_id("dsp"),
+        "evidence": new_id("dse"),
+        "review": new_id("rev"),
+        "operation": new_id("op"),
+    }
+    disputes, reviews = engine.disputes, engine.reviews
+    for context, found in ((tenant, 0), (other_tenant, 1)):
+        assert len(await disputes.page(context, DisputeFilter(), first=5)) == found
+        assert len(await reviews.page(context, ReviewFilter(), first=5)) == found
+        for read in (
+            disputes.get_many(context, [theirs["dispute"]]),
+            disputes.evidence_of(context, [theirs["dispute"]]),
+            disputes.reports_of(context, [theirs["dispute"]]),
+            reviews.get_many(context, [theirs["review"]]),
+            reviews.actions_of(context, [theirs["review"]]),
+        ):
+            assert len(await read) == found
+    controls = _of_disputes(engine, tenant, nothing)
+    for name, attempt in _of_disputes(engine, tenant, theirs).items():
+        refused = await refusal(attempt)
+        assert refused[0] != "done", name
+        assert refused == await refusal(controls[name]), name

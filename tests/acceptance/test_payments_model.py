@@ -36,13 +36,17 @@ from payengine.payments.plans import Plan, plan_capture
 from payengine.registry.breaker import Breakers
 from payengine.registry.guard import Guard
 
+from tests.acceptance.hearsay import dispute, tell
 from tests.engines import Shop, Till, key, open_till
+from tests.notices import Doorbell
 from tests.servers import HomeOfTest
 
 T = TypeVar("T")
 
 _EXAMPLES = 2_000 if os.environ.get("PAYENGINE_NIGHTLY") else 100
 _FATES = {2_038: "declined", 3_001: "unknown", 3_002: "unknown", 3_011: "not_sent"}
+#: What was done although nobody answered: a look-up finds it.
+_DONE = 3_002
 #: Magic amounts that the model knows nothing of.
 _UNTOLD = frozenset(range(2_001, 3_106)) - set(_FATES)
 _AMOUNT = st.one_of(
@@ -77,6 +81,10 @@ class _Model:
     captured: int = 0
     voided: int = 0
     refunded: int = 0
+    charged_back: int = 0
+    #: The state of the one dispute that a payment has here, if any, and its amount.
+    disputed: str = ""
+    dispute: int = 0
     ended: str = ""
 
     def __post_init__(self) -> None:
@@ -104,7 +112,9 @@ class _Model:
     @property
     def is_over(self) -> bool:
         """Whether nothing can happen to it any more."""
-        spent = self.status == "CAPTURED" and not (self.left or self.refundable or self.open)
+        spent = self.status == "CAPTURED" and not (
+            self.left or self.refundable or self.open or self.disputed == "needs_response"
+        )
         return bool(self.ended and not self.captured) or spent
 
     def flying(self, *kinds: str) -> bool:
@@ -124,7 +134,7 @@ class _Model:
     def refundable(self) -> int:
         """What may still be refunded."""
         asked = sum(amount for kind, amount, _ in self.open.values() if kind == "refund")
-        return self.captured - self.refunded - asked
+        return self.captured - self.refunded - self.charged_back - asked
 
     def book(self, kind: str, amount: int, released: int) -> None:
         """A step has succeeded."""
@@ -137,6 +147,21 @@ class _Model:
             self.authorized += amount
         elif kind == "void" and not self.captured:
             self.ended = "CANCELED"
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether any outcome is not known."""
+        return self.tried == "unknown" or bool(self.open)
+
+    def look_up(self) -> None:
+        """What is asked while an outcome is unknown makes the engine look up what was done."""
+        if self.tried == "unknown" and self.amount == _DONE:
+            self.tried = "succeeded"
+            self.settle_try()
+        for operation_id, (kind, amount, released) in list(self.open.items()):
+            if amount == _DONE:
+                self.book(kind, amount, released)
+                del self.open[operation_id]
 
     def fate(self, amount: int) -> str:
         """What the gateway does with a step of this amount."""
@@ -152,6 +177,8 @@ class _Model:
 
     def refusal(self, kind: str, amount: int, *, final: bool) -> type[PayengineError] | None:
         """The error that the engine should raise, in the order in which it looks."""
+        if self.is_unknown:
+            return OperationInFlight
         if kind == "refund":
             if not self.captured:
                 return TransitionRefused
@@ -198,6 +225,7 @@ class _Machine(RuleBasedStateMachine):
         super().__init__()
         self.shop: Shop = self._run(self.till.shop())
         self.models: list[_Model] = []
+        self._endpoint: Doorbell | None = None
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=60)
@@ -229,6 +257,8 @@ class _Machine(RuleBasedStateMachine):
     def confirm(self, which: int, token: str) -> None:
         """Another method."""
         model = self._pick(which)
+        if model.status == "PROCESSING":
+            model.look_up()
         if model.status not in ("DECLINED", "CREATED"):
             refusal = OperationInFlight if model.status == "PROCESSING" else TransitionRefused
             self._refused(refusal, self.shop.confirm(model.id, token))
@@ -245,6 +275,8 @@ class _Machine(RuleBasedStateMachine):
     def step(self, which: int, kind: str, part: str | int, amount: int, final: bool) -> None:
         """A capture, void, refund or increment."""
         model = self._pick(which)
+        if model.is_unknown:
+            self._look_up(model)
         if kind == "capture":
             asked, said = _asked(part, model.left)
             released = model.left - asked if final and not model.flying("capture") else 0
@@ -257,6 +289,14 @@ class _Machine(RuleBasedStateMachine):
             self._step(model, kind, amount, 0, final=False, given={"amount": amount})
         else:
             self._void(model)
+
+    def _look_up(self, model: _Model) -> None:
+        """What cannot be granted is asked: it is refused for the right reason, after a look-up."""
+        model.look_up()
+        refusal = model.refusal("refund", 10**9, final=False)
+        assert refusal is not None
+        self._refused(refusal, self.shop.refund(model.id, 10**9))
+        self._compare(model)
 
     def _void(self, model: _Model) -> None:
         unsent = model.status in ("CREATED", "DECLINED")
@@ -282,6 +322,38 @@ class _Machine(RuleBasedStateMachine):
                 model.book(kind, amount, released)
             model.open.clear()
             self._compare(model)
+
+    @precondition(lambda self: self.models)
+    @rule(which=_WHICH, times=st.integers(1, 2))
+    def hear(self, which: int, times: int) -> None:
+        """The provider tells what it has done, newest first, perhaps twice."""
+        model = self._pick(which)
+        self._run(tell(self.shop, self._bell(), model.id, times=times))
+        model.look_up()
+        self._compare(model)
+
+    @precondition(lambda self: self.models)
+    @rule(which=_WHICH, part=st.integers(1, 12_000), end=st.sampled_from(["won", "lost", "again"]))
+    def dispute(self, which: int, part: int, end: str) -> None:
+        """The buyer's bank takes a part of a payment back; the dispute is won or lost later."""
+        model = self._pick(which)
+        if model.disputed in ("won", "lost") or model.is_unknown or not model.captured:
+            return
+        if not model.disputed:
+            if part > model.refundable:
+                return
+            model.disputed, model.dispute, model.charged_back = "needs_response", part, part
+        elif end != "again":
+            model.disputed = end
+            model.charged_back = 0 if end == "won" else model.charged_back
+        told = {"status": model.disputed, "amount_minor": model.dispute}
+        self._run(dispute(self.shop, self._bell(), model.id, told))
+        self._compare(model)
+
+    def _bell(self) -> Doorbell:
+        if self._endpoint is None:
+            self._endpoint = self._run(Doorbell.of(self.shop.engine, self.shop.context))
+        return self._endpoint
 
     @precondition(lambda self: self.models)
     @rule(really=_RARELY)
@@ -345,6 +417,7 @@ class _Machine(RuleBasedStateMachine):
         assert (now.status, now.anomalies, now.needs_review) == (model.status, (), False)
         assert (now.authorized_minor, now.captured_minor) == (model.authorized, model.captured)
         assert (now.voided_minor, now.refunded_minor) == (model.voided, model.refunded)
+        assert now.charged_back_minor == model.charged_back
         assert (now.capturable_minor, now.refundable_minor) == (model.left, model.refundable)
 
     def teardown(self) -> None:

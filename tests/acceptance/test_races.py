@@ -202,7 +202,7 @@ async def _without_constraint(shop: Shop, name: str) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            for table in ("evidence", "event", "operation", "attempt", "payment"):
+            for table in ("evidence", "event", "operation", "attempt", "review", "payment"):
                 await owner.execute(f"DELETE FROM {table}")
             for table in ("ledger_tail", "ledger_transfer", "idempotency_key"):
                 await owner.execute(f"DELETE FROM {table}")

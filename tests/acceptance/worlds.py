@@ -149,6 +149,8 @@ def _new_row(
                     )
                 )
     row[table.isolating] = world.tenant_id
+    if table.name == "pgqueuer":  # whose turn it is must agree with whose row it is
+        row["entrypoint"] = f"test.go:{world.tenant_id}"
     return row
 
 
@@ -158,6 +160,8 @@ def _value(table: Table, name: str, number: int) -> Any:
         text = table.choices.get(name, [f"{name} {number}"])[0]
         length = table.lengths.get(name)
         return text if length is None else f"{text:<{length}}"[:length]
+    if name == "number":  # what is counted without gaps is unique
+        return number
     values: dict[str, Any] = {
         "uuid": uuid.UUID(int=number),
         "bigint": 1,
@@ -168,6 +172,7 @@ def _value(table: Table, name: str, number: int) -> Any:
         "jsonb": json.dumps({}),
         "text[]": [],
         "timestamp with time zone": datetime.now(UTC),
+        "pgqueuer_status": "queued",
     }
     assert kind in values, f"{table.name}.{name} is {kind}: tell the test how to write one"
     return values[kind]

@@ -1,8 +1,9 @@
 """What does a payment cost when there are many already?
 
-`make bench-growth`: the tables are grown by SQL from 10⁴ payments tenfold at a time, and at each
-size payments are taken at 8 at once: CPU of the API and of PostgreSQL for each, and the rate beside
-the floor's. A long run by itself: a step to 10⁷ writes some 30 GB.
+`make bench-growth`: the tables of one database are grown by SQL from 10⁴ payments tenfold at a
+time, beside another that stays at 10⁴. At each size payments are taken of both in turn, at 8 at
+once, so that a machine which slows down meanwhile slows both: CPU of the API and of PostgreSQL. A
+long run by itself: a step to 10⁷ writes some 30 GB.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +25,11 @@ import msgspec
 from payengine.storage import Database
 
 from tests.bench.figures import median
-from tests.bench.floor import Floor
-from tests.bench.house import House, load, open_house
+from tests.bench.house import Api, House, load, open_house
 from tests.bench.report import write_growth
 from tests.bench.wire import say
 
-__all__ = ["Size", "grow", "measure", "statements_of"]
+__all__ = ["Cost", "Size", "grow", "measure", "statements_of"]
 
 _FIRST = 10_000
 _STEP = 250_000
@@ -40,21 +41,32 @@ _HERE = Path(__file__).parent
 _PAGE = _HERE.parents[1] / "docs" / "performance.md"
 
 
-class Size(NamedTuple):
-    """The cost of a payment beside so many; the median of the rounds."""
+class Cost(NamedTuple):
+    """What a payment costs, in ms of CPU, and how many were taken in a second."""
 
-    payments: int
-    megabytes: float
-    api_cpu_ms: float
-    database_cpu_ms: float
+    api_ms: float
+    database_ms: float
     rps: float
-    floor_rps: float
-    load: float
 
     @property
     def cpu_ms(self) -> float:
         """Of the API and of PostgreSQL."""
-        return self.api_cpu_ms + self.database_cpu_ms
+        return self.api_ms + self.database_ms
+
+
+class Size(NamedTuple):
+    """The cost beside so many payments, and beside few, taken in turn; medians of the rounds."""
+
+    payments: int
+    megabytes: float
+    grown: Cost
+    few: Cost
+    load: float
+
+    @property
+    def ratio(self) -> float:
+        """How much dearer a payment is."""
+        return self.grown.cpu_ms / self.few.cpu_ms
 
 
 def statements_of(text: str) -> dict[str, str]:
@@ -85,9 +97,28 @@ async def grow(
 async def measure(most: int) -> list[Size]:
     """The cost at 10⁴, 10⁵ and so on up to `most` payments."""
     found: list[Size] = []
+    async with _shelf() as few, _shelf() as grown:
+        await grow(few.admin, few.tenants, begin=0, end=_FIRST)
+        before, size = 0, _FIRST
+        while size <= most:
+            await grow(grown.admin, grown.tenants, begin=before, end=size)
+            found.append(await _compare(few, grown, payments=size))
+            sys.stderr.write(f"… {found[-1]}\n")
+            before, size = size, size * 10
+    return found
+
+
+class _Shelf(NamedTuple):
+    """A database with its tenants and a superuser's connection to it."""
+
+    house: House
+    tenants: Sequence[uuid.UUID]
+    admin: asyncpg.Connection
+
+
+@asynccontextmanager
+async def _shelf() -> AsyncIterator[_Shelf]:
     async with open_house(tenants=_TENANTS) as house:
-        floor = Floor(house)
-        await floor.prepare()
         database = await Database.open(house.servers.login_url)
         tenants = await database.tenant_ids()
         await database.close()
@@ -97,58 +128,49 @@ async def measure(most: int) -> list[Size]:
             password=house.passwords["postgres"],
             database="payengine",
         )
-        before, size = 0, _FIRST
-        while size <= most:
-            await grow(admin, tenants, begin=before, end=size)
-            found.append(await _cost(house, floor, admin, payments=size))
-            sys.stderr.write(f"… {found[-1]}\n")
-            before, size = size, size * 10
-        await admin.close()
-    return found
+        try:
+            yield _Shelf(house, tenants, admin)
+        finally:
+            await admin.close()
 
 
-async def _cost(house: House, floor: Floor, admin: asyncpg.Connection, *, payments: int) -> Size:
-    rounds: list[Size] = []
-    bytes_used = await admin.fetchval("SELECT pg_database_size('payengine')")
-    async with house.api() as api:
-        await load(api, concurrency=_CONCURRENCY, seconds=3, shops=house.shops)
-        for _ in range(_ROUNDS):
-            tps = await floor.rps(clients=_CONCURRENCY, seconds=_WINDOW_S / 2)
-            before = house.database_seconds()
-            result = await load(
-                api,
-                concurrency=_CONCURRENCY,
-                seconds=_WINDOW_S,
-                shops=house.shops,
-                warm_up=0.0,
-            )
-            spent = house.database_seconds() - before
-            rounds.append(
-                Size(
-                    payments,
-                    bytes_used / 1e6,
-                    result.cpu_ms,
-                    spent / result.sent * 1e3,
-                    result.rps,
-                    tps,
-                    os.getloadavg()[0],
-                )
-            )
-    middle = median([each.cpu_ms for each in rounds])
-    return next(each for each in rounds if each.cpu_ms == middle)
+async def _compare(few: _Shelf, grown: _Shelf, *, payments: int) -> Size:
+    bytes_used = await grown.admin.fetchval("SELECT pg_database_size('payengine')")
+    rounds: dict[str, list[Cost]] = {"few": [], "grown": []}
+    async with few.house.api() as few_api, grown.house.api() as grown_api:
+        pairs = {"few": (few.house, few_api), "grown": (grown.house, grown_api)}
+        for house, api in pairs.values():
+            await load(api, concurrency=_CONCURRENCY, seconds=3, shops=house.shops)
+        for turn in range(_ROUNDS):
+            names = list(pairs) if turn % 2 else list(reversed(pairs))
+            for name in names:
+                rounds[name].append(await _cost(*pairs[name]))
+    middle = {
+        name: next(each for each in costs if each.cpu_ms == median([c.cpu_ms for c in costs]))
+        for name, costs in rounds.items()
+    }
+    return Size(payments, bytes_used / 1e6, middle["grown"], middle["few"], os.getloadavg()[0])
+
+
+async def _cost(house: House, api: Api) -> Cost:
+    before = house.database_seconds()
+    result = await load(
+        api, concurrency=_CONCURRENCY, seconds=_WINDOW_S, shops=house.shops, warm_up=0.0
+    )
+    spent = house.database_seconds() - before
+    return Cost(result.cpu_ms, spent / result.sent * 1e3, result.rps)
 
 
 def _rows(sizes: Sequence[Size]) -> list[tuple[str, ...]]:
-    least = sizes[0].cpu_ms
     return [
         (
             f"{each.payments:,}",
             f"{each.megabytes:,.0f}",
-            f"{each.api_cpu_ms:.2f}",
-            f"{each.database_cpu_ms:.2f}",
-            f"{each.cpu_ms / least:.2f}",
-            f"{each.rps:.0f}",
-            f"{each.rps / each.floor_rps:.2f}",
+            f"{each.grown.api_ms:.2f}",
+            f"{each.grown.database_ms:.2f}",
+            f"{each.few.cpu_ms:.2f}",
+            f"{each.ratio:.2f}",
+            f"{each.grown.rps / each.few.rps:.2f}",
             f"{each.load:.1f}",
         )
         for each in sizes
@@ -161,15 +183,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000, help="the last size, in payments")
     sizes = asyncio.run(measure(parser.parse_args().rows))
     heads = (
-        *("payments before", "MB", "API CPU ms", "PostgreSQL CPU ms", "to the first"),
-        *("payments/s", "to the floor", "load average"),
+        *("payments before", "MB", "API CPU ms", "PostgreSQL CPU ms", "both beside 10,000"),
+        *("dearer", "payments/s to those", "load average"),
     )
     rows = _rows(sizes)
     write_growth(_PAGE, heads, rows)
     for line in (heads, *rows):
         say(" | ".join(line))
-    ratio = sizes[-1].cpu_ms / sizes[0].cpu_ms
-    found = {"growth_cpu_ratio": round(ratio, 3), "growth_rows": sizes[-1].payments}
+    found = {"growth_cpu_ratio": round(sizes[-1].ratio, 3), "growth_rows": sizes[-1].payments}
     say(msgspec.json.encode(found).decode())
 
 

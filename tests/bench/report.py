@@ -326,15 +326,16 @@ cost grows with the tables. Read the ratios, not the rates: a rate is a machine'
   ten round trips, written by hand, without isolation between tenants. It runs right before each of
   our own windows, for as long; at 32 the median of the rounds counts.
 - **Our own statements** are the messages that PostgreSQL logged of one `createPayment`, played by
-  `pgbench`: what the database costs us without our Python.
+  `pgbench`: what the database costs us without our Python, and without what batches save.
 - **A payment** is `createPayment` with capture over HTTP: API key, idempotency key, routing, the
   sandbox gateway inside the process, ledger, events, two durable commits. One API process in
   production mode with the default settings.
 - **Own time** is the client's wall time less the waits for the gateway and for the two COMMITs,
   which the server names in a `Server-Timing` header (`PAYENGINE_TIMINGS=1`).
-- **A statement** is a message that carries SQL; `BEGIN; SET LOCAL …` and `COMMIT` are none. What
-  the median payment sends counts; API keys and settings are read anew every few seconds, and the
-  means beside it have those too. The process's figures also have the relay and the folding.
+- **A statement** is a message that carries SQL; `BEGIN; SET LOCAL …` and `COMMIT` are none. One
+  that several payments share counts whole for each of them. What the median payment waits for
+  counts; the process's own figures divide what it really sent by the payments, with the relay, the
+  folding and the reading of keys and settings.
 - **Commit to client** counts from the event's own `occurredAt`, which lies before its commit, to
   the arrival at the client: an upper bound.
 - The load comes from other processes on the same cores, so its own CPU is taken from what is

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from payengine.ids import PREFIXES, is_id, new_id, new_tenant_id
+from payengine.ids import PREFIXES, first_id, is_id, new_id, new_tenant_id
 
 
 @pytest.mark.parametrize("prefix", sorted(PREFIXES))
@@ -52,3 +53,14 @@ def test_case_and_line_ends_count() -> None:
 @given(st.text(max_size=40))
 def test_any_text_can_be_asked_about(text: str) -> None:
     assert is_id(text, "pay") in (True, False)
+
+
+def test_first_id_parts_what_was_made_before_from_what_came_after() -> None:
+    before = new_id("pay")
+    time.sleep(0.002)
+    bound = first_id("pay", datetime.now(UTC))
+    time.sleep(0.002)
+    assert before < bound < new_id("pay")
+    assert is_id(bound, "pay")
+    assert first_id("pay", datetime(1900, 1, 1, tzinfo=UTC)) < before
+    assert is_id(first_id("pay", datetime(9999, 1, 1, tzinfo=UTC)), "pay")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from payengine.errors import SensitiveDataRefused
 from payengine.ids import new_id
+from payengine.plugin import NetworkToken, PaymentMethod
 from payengine.screen import contains_card_number, redact, screen_mapping
 from payengine_tenants.secret import new_secret
 
@@ -181,6 +182,22 @@ def test_nested_data_is_screened_and_the_place_is_named() -> None:
             screen_mapping(plain, path=("metadata",))
         assert refused.value.path == path
         assert number not in str(refused.value)
+
+
+def test_records_and_bytes_are_screened_and_a_network_token_alone_passes() -> None:
+    number = NUMBERS[0]
+    held = NetworkToken(
+        number=number, expiry_month=1, expiry_year=2031, cryptogram="AAAA", wallet="purse"
+    )
+    screen_mapping({"method": PaymentMethod(token="t", network_token=held), "tokens": [held]})
+    for plain, path in (
+        ({"m": PaymentMethod(token=number, network_token=held)}, ("m", "token")),
+        ({"m": [number.encode()]}, ("m", "0")),
+        ({"m": bytearray(f"no {number}", "ascii")}, ("m",)),
+    ):
+        with pytest.raises(SensitiveDataRefused) as refused:
+            screen_mapping(plain)
+        assert refused.value.path == path
 
 
 def test_clean_and_deep_data_pass() -> None:

@@ -54,6 +54,7 @@ def test_an_override_wins_and_none_leaves_the_variable() -> None:
         ("PORT", "9" * 5000, "out of range"),
         ("POOL_SIZE", "0", "out of range"),
         ("GATEWAY_DEADLINE_MS", "8s", "not a whole number"),
+        ("WEBHOOK_ALLOW_PRIVATE", "yes please", "1 for yes or 0 for no"),
         ("MODE", "prod", "development or production"),
         ("DATABASE_URL", "mysql://db/pay", "postgresql://"),
         ("DATABASE_URL", "localhost", "postgresql://"),
@@ -85,3 +86,12 @@ def test_a_migration_url_alone_is_refused() -> None:
 def test_an_unknown_override_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="colour"):
         Settings.from_environment({}, colour="red")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_on"), [("1", True), ("true", True), ("0", False), ("", False)]
+)
+def test_private_webhooks_are_off_unless_switched_on(text: str, is_on: bool) -> None:
+    settings = Settings.from_environment({"PAYENGINE_WEBHOOK_ALLOW_PRIVATE": text})
+    assert settings.webhook_allow_private is is_on
+    assert Settings.from_environment({}, webhook_allow_private=is_on).webhook_allow_private is is_on

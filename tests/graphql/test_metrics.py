@@ -21,6 +21,11 @@ async def test_what_happens_is_counted_without_naming_a_tenant(
         "payengine_sql_statements_total",
         "payengine_sql_commits_total",
         "payengine_live_subscribers",
+        "# TYPE payengine_unmodelled_statuses_total counter",
+        "# TYPE payengine_unmapped_declines_total counter",
+        "# TYPE payengine_jobs gauge",
+        "# TYPE payengine_job_oldest_due_seconds gauge",
+        "# TYPE payengine_jobs_ended_total counter",
     ):
         assert expected in text
     for secret in (str(world.context.tenant_id), world.secret, payment, "a test"):

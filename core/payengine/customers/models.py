@@ -59,13 +59,17 @@ class UpdateCustomer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SavePaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
-    """Keep a provider's token for later payments of the customer."""
+    """Keep a provider's token for later payments of the customer.
+
+    `gateway` is the one in whose vault it rests, None where that is not known.
+    """
 
     idempotency_key: str
     customer_id: str
     token: str
     kind: str = "card"
     label: str = ""
+    gateway: str | None = None
 
 
 class DetachPaymentMethod(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,8 +61,8 @@ _PAGE = f"""
 
 _INSERT_METHOD = """
     INSERT INTO payment_method
-        (tenant_id, id, customer_id, kind, label, token_sealed, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+        (tenant_id, id, customer_id, kind, label, token_sealed, created_at, gateway)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 _DETACH = """
@@ -145,7 +145,9 @@ class Customers:
         context.require("customers:write")
         check_key(request.idempotency_key)
         check_id(request.customer_id, "cus", field="customerId")
-        check_method(MethodInput(token=request.token, kind=request.kind), None)
+        check_method(
+            MethodInput(token=request.token, kind=request.kind, gateway=request.gateway), None
+        )
         check_text(request.label, field="label", most=100)
         method_id = new_id("pm")
         try:
@@ -171,6 +173,7 @@ class Customers:
                         request.label or request.kind,
                         sealed,
                         self._clock.now(context.tenant_id),
+                        request.gateway,
                     )
                 return await self._method(session, context, earlier or method_id)
         except asyncpg.ForeignKeyViolationError:

@@ -34,11 +34,13 @@ _PUBLISH = """
         SELECT waiting.tenant_id, waiting.id, heads.position - counted.n
                + row_number() OVER (PARTITION BY waiting.tenant_id ORDER BY waiting.seq) AS position
         FROM waiting JOIN counted USING (tenant_id) JOIN heads USING (tenant_id)
+    ), told AS (
+        UPDATE event SET position = placed.position
+        FROM placed
+        WHERE event.tenant_id = placed.tenant_id AND event.id = placed.id AND event.position IS NULL
+        RETURNING event.tenant_id
     )
-    UPDATE event SET position = placed.position
-    FROM placed
-    WHERE event.tenant_id = placed.tenant_id AND event.id = placed.id AND event.position IS NULL
-    RETURNING event.tenant_id
+    SELECT tenant_id, count(*) AS n FROM told GROUP BY tenant_id
 """
 
 
@@ -53,4 +55,4 @@ async def publish_batch(database: Database, *, limit: int = BATCH) -> Counter[uu
         rows = await session.fetch(_PUBLISH, limit)
     if rows:
         faults.point("relay_published")
-    return Counter(row["tenant_id"] for row in rows)
+    return Counter({row["tenant_id"]: row["n"] for row in rows})

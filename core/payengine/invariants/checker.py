@@ -18,7 +18,7 @@ from payengine import ledger
 from payengine.context import SCOPES, TenantContext
 from payengine.engine import Engine
 from payengine.errors import PayengineError
-from payengine.invariants.rules import broken_payment, differing_movements
+from payengine.invariants.rules import broken_payment, differing_movements, unreleased
 from payengine.payments.models import Operation
 from payengine.payments.store import OPERATION, PAYMENT
 from payengine.storage import Session
@@ -48,6 +48,12 @@ _OVERDUE = """
     UNION ALL
     SELECT id, 'it was not published' FROM event
     WHERE tenant_id = $1 AND position IS NULL AND occurred_at < $2
+    UNION ALL
+    SELECT id, 'it was to be applied at ' || due_at FROM received_webhook
+    WHERE tenant_id = $1 AND due_at < $2
+    UNION ALL
+    SELECT id, 'it was to be sent again at ' || due_at FROM dispute_step
+    WHERE tenant_id = $1 AND due_at < $2
     LIMIT 100
 """
 
@@ -77,6 +83,28 @@ _UNBOOKED = """
     WHERE o.tenant_id = $1 AND o.status = 'succeeded'
       AND (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture))
       AND booked.minor <> o.amount_minor
+    LIMIT 100
+"""
+
+#: An open dispute is set aside in the ledger, an ended one no longer; one in another currency than
+#: the payment's cannot be booked.
+_UNDISPUTED = """
+    SELECT d.id, d.status, d.amount_minor, booked.taken, booked.ended
+    FROM dispute d JOIN payment p ON p.tenant_id = d.tenant_id AND p.id = d.payment_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount_minor) FILTER (
+                   WHERE t.kind IN ('dispute.opened', 'dispute.reopened')), 0)::bigint AS taken,
+               coalesce(sum(t.amount_minor) FILTER (
+                   WHERE t.kind IN ('dispute.won', 'dispute.lost')), 0)::bigint AS ended
+        FROM ledger_transfer t
+        WHERE t.tenant_id = $1 AND t.payment_id = d.payment_id AND t.currency = d.currency
+          AND split_part(t.transaction_id, ':', 1) = d.id
+          AND (starts_with(t.debit_account, 'dispute_hold:')
+               OR starts_with(t.credit_account, 'dispute_hold:'))
+    ) AS booked
+    WHERE d.tenant_id = $1 AND p.currency = d.currency
+      AND booked.taken - booked.ended <>
+          CASE WHEN d.status IN ('WON', 'LOST') THEN 0 ELSE d.amount_minor END
     LIMIT 100
 """
 
@@ -190,6 +218,8 @@ class _Look:
                 self.payments += 1
                 for message in broken_payment(payment, own):
                     self._add("payment_is_fold_of_operations", payment.id, message)
+                for subject, message in unreleased(own):
+                    self._add("orphans_are_released", subject, message)
                 operations |= {operation.id: operation for operation in own}
             for message in await ledger.broken(session, tenant_id):
                 self._add("ledger", "", message)
@@ -203,6 +233,13 @@ class _Look:
                     "ledger_books_all_movements",
                     row["id"],
                     f"it moved {row['amount_minor']}, the ledger has {row['minor']}",
+                )
+            for row in await session.fetch(_UNDISPUTED, tenant_id):
+                self._add(
+                    "ledger_books_all_disputes",
+                    row["id"],
+                    f"it is {row['status']} over {row['amount_minor']}, and the ledger has"
+                    f" {row['taken']} taken and {row['ended']} ended",
                 )
             for row in await session.fetch(_MISHELD, tenant_id):
                 self._add(

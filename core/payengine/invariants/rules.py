@@ -13,10 +13,11 @@ import msgspec
 
 from payengine.payments.fold import fold
 from payengine.payments.models import Operation, Payment
+from payengine.payments.orphans import orphans
 from payengine.payments.transitions import OPEN_OPERATION
 from payengine.plugin import Movement
 
-__all__ = ["broken_payment", "differing_movements"]
+__all__ = ["broken_payment", "differing_movements", "unreleased"]
 
 
 def broken_payment(payment: Payment, operations: Sequence[Operation]) -> Iterator[str]:
@@ -28,10 +29,21 @@ def broken_payment(payment: Payment, operations: Sequence[Operation]) -> Iterato
         operation.kind == "authorize" and operation.status == "succeeded"
         for operation in operations
     )
+    charges -= sum(orphan.is_released for orphan in orphans(operations))
     if charges > 1:
         yield f"it was charged {charges} times"
-    if payment.captured_minor > 0 and charges == 0:
+    if payment.captured_minor > payment.refunded_minor and charges == 0:
         yield "it is captured, and no charge succeeded"
+
+
+def unreleased(operations: Sequence[Operation]) -> Iterator[tuple[str, str]]:
+    """(operation, complaint) for money that a payment can no longer use and still has."""
+    for orphan in orphans(operations):
+        if not orphan.is_released:
+            what = f"{orphan.left_minor} is not given back"
+            if orphan.is_underway:
+                what = "its money is on the way back, and has not arrived"
+            yield orphan.operation.id, f"nobody can use what it took: {what}"
 
 
 def _is_money(operation: Operation) -> bool:

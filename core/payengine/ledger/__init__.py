@@ -11,11 +11,13 @@ from payengine.ledger.balances import AccountBalance, TrialBalance, balances, tr
 from payengine.ledger.folding import fold_all, fold_tail
 from payengine.ledger.invariants import broken
 from payengine.ledger.posting import (
+    TransferRow,
     insert_transfers_from,
     ledger_error,
     open_holds,
     post,
     transfer_arrays,
+    transfer_rows,
 )
 from payengine.ledger.service import Ledger, LedgerLine
 from payengine.ledger.strict import post_strict
@@ -29,6 +31,7 @@ __all__ = [
     "LedgerLine",
     "Posting",
     "Transfer",
+    "TransferRow",
     "TrialBalance",
     "balances",
     "broken",
@@ -40,6 +43,7 @@ __all__ = [
     "post",
     "post_strict",
     "transfer_arrays",
+    "transfer_rows",
     "trial_balance",
 ]
 

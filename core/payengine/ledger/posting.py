@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import asyncpg
+import msgspec
 
 from payengine.errors import (
     CaptureExceedsAuthorized,
@@ -27,11 +28,13 @@ from payengine.storage import Session
 __all__ = [
     "PARAMETERS",
     "PostResult",
+    "TransferRow",
     "insert_transfers_from",
     "ledger_error",
     "open_holds",
     "post",
     "transfer_arrays",
+    "transfer_rows",
 ]
 
 PostResult = Literal["posted", "exists"]
@@ -49,7 +52,8 @@ _COLUMNS = (
     ("pending_line", "smallint"),
     ("payment_id", "text"),
 )
-_NAMES = ", ".join(name for name, _ in _COLUMNS)
+_NAMED = tuple(name for name, _ in _COLUMNS)
+_NAMES = ", ".join(_NAMED)
 
 #: How many arguments `transfer_arrays` makes.
 PARAMETERS = len(_COLUMNS) + 1
@@ -119,6 +123,34 @@ _OPEN_HOLDS = """
     ORDER BY t.created_at, t.transaction_id, t.line
     LIMIT $3
 """
+
+
+class TransferRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer as its row, but for the tenant."""
+
+    transaction_id: str
+    line: int
+    phase: str
+    kind: str
+    debit_account: str
+    credit_account: str
+    amount_minor: int
+    currency: str
+    pending_transaction_id: str | None
+    pending_line: int | None
+    payment_id: str | None
+    created_at: datetime
+
+
+def transfer_rows(postings: Sequence[Posting], *, at: datetime) -> list[TransferRow]:
+    """The rows of `postings`; raises what `check_posting` raises."""
+    rows = []
+    for posting in postings:
+        check_posting(posting)
+        for line, transfer in enumerate(posting.transfers, start=1):
+            values = zip(_NAMED, _row(posting, transfer, line=line), strict=True)
+            rows.append(TransferRow(**dict(values), created_at=at))
+    return rows
 
 
 def transfer_arrays(postings: Sequence[Posting], *, at: datetime) -> tuple[Any, ...]:

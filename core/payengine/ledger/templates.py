@@ -21,6 +21,7 @@ __all__ = [
     "dispute_fee_returned",
     "dispute_lost",
     "dispute_opened",
+    "dispute_reopened",
     "dispute_won",
     "expired",
     "incremented",
@@ -244,6 +245,31 @@ def dispute_opened(
     return _moved(
         f"{dispute_id}:opened",
         kind="dispute.opened",
+        payment_id=payment_id,
+        pairs=(
+            (f"dispute_receivable:{gateway}", f"psp_receivable:{gateway}"),
+            (f"merchant_payable:{merchant}", f"dispute_hold:{merchant}"),
+        ),
+        amount=(amount_minor, currency),
+    )
+
+
+def dispute_reopened(
+    *,
+    dispute_id: str,
+    payment_id: str,
+    gateway: str,
+    amount_minor: int,
+    currency: str,
+    merchant: str = _MAIN,
+) -> Posting:
+    """A dispute booked as won is lost after all: the amount is taken and set aside once more.
+
+    To be written together with `dispute_lost`.
+    """
+    return _moved(
+        f"{dispute_id}:reopened",
+        kind="dispute.reopened",
         payment_id=payment_id,
         pairs=(
             (f"dispute_receivable:{gateway}", f"psp_receivable:{gateway}"),

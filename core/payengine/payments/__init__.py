@@ -7,6 +7,7 @@ them further, `reconcile` ends what nobody answered, `reading` shows them; `fold
 
 from __future__ import annotations
 
+from payengine.payments.batch import PaymentBatches
 from payengine.payments.desk import Payments
 from payengine.payments.inputs import (
     CapturePayment,
@@ -17,7 +18,7 @@ from payengine.payments.inputs import (
     RefundPayment,
     VoidPayment,
 )
-from payengine.payments.means import Means
+from payengine.payments.means import Means, goes_to_its_end
 from payengine.payments.models import Attempt, Evidence, Operation, Payment
 from payengine.payments.reading import PaymentFilter, PaymentReader
 from payengine.payments.reconcile import Reconciler
@@ -35,6 +36,7 @@ __all__ = [
     "MethodInput",
     "Operation",
     "Payment",
+    "PaymentBatches",
     "PaymentFilter",
     "PaymentReader",
     "PaymentResult",
@@ -43,4 +45,5 @@ __all__ = [
     "Recorder",
     "RefundPayment",
     "VoidPayment",
+    "goes_to_its_end",
 ]

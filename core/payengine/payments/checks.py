@@ -33,11 +33,14 @@ __all__ = [
 ]
 
 _KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_CARD_DIGITS = re.compile(r"[0-9]{4,8}")
 _MAX_METADATA_ENTRIES = 50
 _MAX_METADATA_KEY = 40
 _MAX_METADATA_VALUE = 500
 _MAX_TEXT = 500
 _MAX_TOKEN = 255
+_MAX_WALLET_TOKEN = 16_384
 
 
 def fingerprint(mutation: str, request: msgspec.Struct) -> bytes:
@@ -89,8 +92,13 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
         check_text(value, field="metadata", most=_MAX_METADATA_VALUE)
 
 
-def check_method(method: MethodInput | None, saved_id: str | None) -> None:
-    """Raise unless exactly one way to pay is named, and well-formed."""
+def check_method(
+    method: MethodInput | None, saved_id: str | None, *, wallets_too: bool = False
+) -> None:
+    """Raise unless exactly one way to pay is named, and well-formed.
+
+    `wallets_too` takes the encrypted token of a wallet as well, which pays once and is not kept.
+    """
     if (method is None) == (saved_id is None):
         raise PaymentMethodInvalid(
             "Give exactly one of paymentMethod and savedPaymentMethodId.", path=("paymentMethod",)
@@ -100,15 +108,35 @@ def check_method(method: MethodInput | None, saved_id: str | None) -> None:
     if method is not None:
         if not method.token or method.token != method.token.strip():
             raise PaymentMethodInvalid("The token is empty.", path=("paymentMethod", "token"))
-        check_text(method.token, field="paymentMethod", most=_MAX_TOKEN)
+        if method.is_wallet_token and not wallets_too:
+            raise PaymentMethodInvalid(
+                "A wallet's token pays once and cannot be kept.", path=("paymentMethod", "token")
+            )
+        most = _MAX_WALLET_TOKEN if method.is_wallet_token else _MAX_TOKEN
+        check_text(method.token, field="paymentMethod", most=most)
         check_text(method.kind, field="paymentMethod", most=40)
+        check_text(method.gateway, field="paymentMethod", most=60)
+        _check_told(method)
+
+
+def _check_told(method: MethodInput) -> None:
+    if method.country is not None and not _COUNTRY.fullmatch(method.country):
+        raise PaymentMethodInvalid(
+            "A country is an ISO 3166 code of two capital letters.",
+            path=("paymentMethod", "country"),
+        )
+    if method.card_digits is not None and not _CARD_DIGITS.fullmatch(method.card_digits):
+        raise PaymentMethodInvalid(
+            "Give the first 4 to 8 digits of the card, and no more.",
+            path=("paymentMethod", "cardDigits"),
+        )
 
 
 def check_create(request: CreatePayment) -> None:
     """Raise the typed error of the first field that cannot be accepted."""
     check_key(request.idempotency_key)
     _check_amount(request.amount_minor, request.currency)
-    check_method(request.payment_method, request.saved_payment_method_id)
+    check_method(request.payment_method, request.saved_payment_method_id, wallets_too=True)
     if request.capture_method not in ("AUTOMATIC", "MANUAL"):
         raise InputInvalid("captureMethod is AUTOMATIC or MANUAL.", path=("captureMethod",))
     if request.customer_id is not None:
@@ -125,7 +153,7 @@ def check_confirm(request: ConfirmPayment) -> None:
     check_key(request.idempotency_key)
     check_id(request.payment_id, "pay", field="paymentId")
     if request.payment_method is not None or request.saved_payment_method_id is not None:
-        check_method(request.payment_method, request.saved_payment_method_id)
+        check_method(request.payment_method, request.saved_payment_method_id, wallets_too=True)
 
 
 def _check_amount(amount_minor: int, currency: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from payengine.payments.means import Means
 from payengine.payments.reading import PaymentReader
 from payengine.payments.record import Recorder
+from payengine.payments.repair import Repair
 from payengine.payments.service import PaymentOpening
 from payengine.payments.steps import PaymentSteps
 
@@ -21,12 +22,13 @@ class Payments:
         opening = PaymentOpening(means, recorder)
         steps = PaymentSteps(means, recorder)
         reader = PaymentReader(means.database)
+        repair = Repair(means, recorder)
         self.create = opening.create
-        self.confirm = opening.confirm
-        self.capture = steps.capture
-        self.void = steps.void
-        self.refund = steps.refund
-        self.increment = steps.increment
+        self.confirm = repair.first(opening.confirm)
+        self.capture = repair.first(steps.capture)
+        self.void = repair.first(steps.void)
+        self.refund = repair.first(steps.refund)
+        self.increment = repair.first(steps.increment)
         self.get_many = reader.get_many
         self.page = reader.page
         self.attempts_of = reader.attempts_of

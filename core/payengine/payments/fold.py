@@ -40,7 +40,11 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fold(operations: Sequence[Operation]) -> Folded:
-    """Add up `operations`, in the order in which they were made."""
+    """Add up `operations`, in the order in which they were made.
+
+    A dispute counts as charged back while it is open and when it is lost: the bank has taken the
+    money. One in another currency than the payment's first operation adds up to nothing.
+    """
     done = [operation for operation in operations if operation.status == "succeeded"]
     awaited = [operation for operation in operations if operation.status in _AWAITED]
     authorized = _sum(done, "authorize") + _sum(done, "increment")
@@ -48,7 +52,8 @@ def fold(operations: Sequence[Operation]) -> Folded:
     captured = taken_at_once + _sum(done, "capture")
     voided = sum(operation.released_minor for operation in done)
     refunded = _sum(done, "refund")
-    charged_back = _sum(done, "dispute")
+    charged_back = _charged_back(operations)
+    promised = _sum(awaited, "refund")
     last = next((o for o in reversed(operations) if o.kind == "authorize"), None)
     status = _status(operations, last, authorized=authorized, captured=captured, voided=voided)
     return Folded(
@@ -60,14 +65,14 @@ def fold(operations: Sequence[Operation]) -> Folded:
         charged_back_minor=charged_back,
         capture_reserved_minor=_sum(awaited, "capture"),
         void_reserved_minor=sum(operation.released_minor for operation in awaited),
-        refund_reserved_minor=_sum(awaited, "refund"),
+        refund_reserved_minor=promised,
         next_action_url=last.next_action_url if last and status == "REQUIRES_ACTION" else None,
         decline_code=last.decline_code if last and status == "DECLINED" else None,
         hold_expires_at=_hold_end(done) if authorized > captured + voided else None,
         anomalies=_anomalies(
             operations,
             over_captured=captured + voided > authorized,
-            over_refunded=refunded + charged_back > captured,
+            over_refunded=refunded + promised + charged_back > captured,
         ),
     )
 
@@ -89,6 +94,16 @@ def made_after(operations: Sequence[Operation], *, at: datetime) -> datetime:
 
 def _sum(operations: Sequence[Operation], kind: str) -> int:
     return sum(operation.amount_minor for operation in operations if operation.kind == kind)
+
+
+def _charged_back(operations: Sequence[Operation]) -> int:
+    return sum(
+        operation.amount_minor
+        for operation in operations
+        if operation.kind == "dispute"
+        and (operation.status == "succeeded" or operation.status in _AWAITED)
+        and operation.currency == operations[0].currency
+    )
 
 
 def _hold_end(done: Sequence[Operation]) -> datetime | None:

@@ -22,10 +22,22 @@ __all__ = [
 
 
 class MethodInput(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's token; never a card number."""
+    """A provider's token, or what a wallet's device encrypted, as JSON; never a card number.
+
+    `gateway` is the one that made the token, None where any may be asked. `country` and
+    `card_digits`, the card's first 4 to 8, are what the client was told of it.
+    """
 
     token: str
     kind: str = "card"
+    gateway: str | None = None
+    country: str | None = None
+    card_digits: str | None = None
+
+    @property
+    def is_wallet_token(self) -> bool:
+        """Whether a wallet has to open it: no provider's token is a JSON object."""
+        return self.token.startswith("{")
 
 
 class CreatePayment(msgspec.Struct, frozen=True, kw_only=True):

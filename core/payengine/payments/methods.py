@@ -1,23 +1,69 @@
-"""Which token stands behind a saved payment method?"""
+"""With what is paid, and which gateways may hear of it?
+
+A provider's token belongs to that provider, and a saved method to the gateway in whose vault it
+rests. Where nobody says which that is, a saved method stays with the gateway that charged it last,
+and one that was never charged goes to one gateway and no further.
+"""
 
 from __future__ import annotations
 
 import uuid
 
+import msgspec
+
 from payengine.errors import NotFound, PaymentMethodInvalid
+from payengine.payments.inputs import MethodInput
 from payengine.plugin import PaymentMethod
 from payengine.storage import Session
 from payengine.vault import Vault
 
-__all__ = ["saved_token"]
+__all__ = ["Tender", "given_tender", "saved_tender", "saved_token"]
 
 _SAVED = """
-    SELECT kind, customer_id, token_sealed, detached_at
+    SELECT kind, customer_id, token_sealed, detached_at, coalesce(gateway, (
+        SELECT payment.gateway FROM payment
+        WHERE payment.tenant_id = $1 AND payment.saved_payment_method_id = $2
+          AND payment.authorized_minor > 0
+        ORDER BY payment.id DESC LIMIT 1
+    )) AS gateway
     FROM payment_method WHERE tenant_id = $1 AND id = $2
 """
 
 
+class Tender(msgspec.Struct, frozen=True, kw_only=True):
+    """What is paid with.
+
+    `gateway` is the only one that may hear of it, None where any may. `may_move` says whether a
+    second gateway may be tried with it. `country` and `card_digits`, the card's first 4 to 8, are
+    what the client was told of the token.
+    """
+
+    method: PaymentMethod
+    gateway: str | None = None
+    may_move: bool = True
+    country: str | None = None
+    card_digits: str | None = None
+
+
+def given_tender(given: MethodInput) -> Tender:
+    """The token that the client sent."""
+    return Tender(
+        method=PaymentMethod(token=given.token, kind=given.kind),
+        gateway=given.gateway,
+        country=given.country,
+        card_digits=given.card_digits,
+    )
+
+
 async def saved_token(
+    session: Session, vault: Vault, tenant_id: uuid.UUID, method_id: str
+) -> PaymentMethod:
+    """Open the saved method's token, even of one that was detached; raises `NotFound`."""
+    tender = await saved_tender(session, vault, tenant_id, method_id, detached_too=True)
+    return tender.method
+
+
+async def saved_tender(
     session: Session,
     vault: Vault,
     tenant_id: uuid.UUID,
@@ -25,8 +71,8 @@ async def saved_token(
     *,
     customer_id: str | None = None,
     detached_too: bool = False,
-) -> PaymentMethod:
-    """Open the saved method's token.
+) -> Tender:
+    """Open the saved method's token, and say to which gateway it belongs.
 
     Raises `NotFound`, or `PaymentMethodInvalid` where it was detached (unless `detached_too`: what
     was begun with it may be ended) or belongs to another customer than `customer_id`.
@@ -50,4 +96,5 @@ async def saved_token(
         row=method_id,
         column="token_sealed",
     )
-    return PaymentMethod(token=token, kind=row["kind"], saved=True)
+    method = PaymentMethod(token=token, kind=row["kind"], saved=True)
+    return Tender(method=method, gateway=row["gateway"], may_move=False)

@@ -71,6 +71,23 @@ def _in_flight(operations: Sequence[Operation], *kinds: OperationKind) -> bool:
     return any(o.kind in kinds and o.status in awaited for o in operations)
 
 
+def _require_known(
+    payment: Payment, operations: Sequence[Operation], *, at: datetime | None
+) -> None:
+    """Nothing new may begin before what nobody answered for has been repaired.
+
+    That is an operation whose outcome is unknown, that is being sent for longer than its lease, or
+    that waits for a person.
+    """
+    for each in operations:
+        overdue = at is not None and each.due_at is not None and each.due_at <= at
+        if each.status == "unknown" or (each.status in ("created", "sending") and overdue):
+            raise OperationInFlight
+        is_left = each.status in ("pending", "requires_action") and each.due_at is None
+        if is_left and payment.needs_review and each.kind != "dispute":
+            raise OperationInFlight("An earlier operation waits for a person to settle it.")
+
+
 def _require_hold(payment: Payment, operations: Sequence[Operation], *, at: datetime) -> Operation:
     if payment.status == "PROCESSING":
         raise OperationInFlight("The authorization has no known outcome yet; nothing may follow.")
@@ -94,6 +111,7 @@ def plan_capture(
     at: datetime,
 ) -> Plan:
     """Capture `amount_minor` (None: all that is held); raises typed errors."""
+    _require_known(payment, operations, at=at)
     hold = _require_hold(payment, operations, at=at)
     left = payment.capturable_minor
     amount = left if amount_minor is None else amount_minor
@@ -124,6 +142,7 @@ def plan_capture(
 
 def plan_void(payment: Payment, operations: Sequence[Operation], *, at: datetime) -> Plan | None:
     """Release all that is held, or cancel what waits for the buyer; None: nothing to send."""
+    _require_known(payment, operations, at=at)
     if _in_flight(operations, "void", "capture", "increment"):
         raise OperationInFlight
     if payment.status in ("CREATED", "DECLINED", "IN_REVIEW"):
@@ -139,9 +158,14 @@ def plan_void(payment: Payment, operations: Sequence[Operation], *, at: datetime
 
 
 def plan_refund(
-    payment: Payment, operations: Sequence[Operation], *, amount_minor: int | None
+    payment: Payment,
+    operations: Sequence[Operation],
+    *,
+    amount_minor: int | None,
+    at: datetime | None = None,
 ) -> Plan:
     """Refund `amount_minor` (None: all that is left); raises typed errors."""
+    _require_known(payment, operations, at=at)
     hold = settled_hold(operations)
     if hold is None or payment.captured_minor == 0:
         raise TransitionRefused(f"Nothing was captured: the payment is {payment.status}.")
@@ -167,6 +191,7 @@ def plan_increment(
     """Raise the hold by `amount_minor`; raises typed errors."""
     if "increment" not in manifest.operations:
         raise TransitionRefused("This gateway cannot raise an authorization.")
+    _require_known(payment, operations, at=at)
     hold = _require_hold(payment, operations, at=at)
     if payment.status != "AUTHORIZED":
         raise TransitionRefused("Only a payment that is AUTHORIZED can be raised.")

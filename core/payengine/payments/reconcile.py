@@ -1,9 +1,10 @@
 """What became of the operations that nobody answered for?
 
 The reconciler takes an operation whose time has come, under a lease that is the operation's own
-version: it looks up before it sends again, with the same key, and only while the provider
-remembers keys. What it learns is recorded as evidence; where evidence cannot be had any more, a
-person is asked.
+version and covers one call to the gateway: it looks up before it sends again, with the same key,
+and only while the provider remembers keys. What it learns is recorded as evidence; where evidence
+cannot be had any more, a person is asked. What was given up is looked at again for a day, and money
+that nobody can use is given back.
 """
 
 from __future__ import annotations
@@ -21,21 +22,24 @@ from payengine import faults
 from payengine.context import TenantContext
 from payengine.ids import new_id
 from payengine.payments import store
-from payengine.payments.findings import Finding, finding_of
+from payengine.payments.findings import UNMODELLED, Finding, finding_of
 from payengine.payments.fold import HOLD_EXPIRED, made_after
 from payengine.payments.means import Means
 from payengine.payments.models import Operation, Payment
 from payengine.payments.plans import settled_hold
 from payengine.payments.record import Recorder
+from payengine.payments.release import Release
 from payengine.payments.service import GRACE_MS
-from payengine.payments.settle import event_of, next_look
+from payengine.payments.settle import event_of, next_look, recheck_at
+from payengine.payments.transitions import GIVEN_UP
+from payengine.plugin import Manifest
 
 __all__ = ["BATCH", "Reconciler"]
 
 #: How many due operations one round takes.
 BATCH = 100
 #: How many of them are worked on at once: a gateway that hangs keeps the others waiting less.
-_AT_ONCE = 8
+_AT_ONCE = 16
 _GIVE_UP_AFTER = timedelta(days=7)
 
 _log = structlog.get_logger(__name__)
@@ -47,11 +51,22 @@ _EXPIRED = """
     WHERE hold_expires_at <= $1 ORDER BY hold_expires_at LIMIT $2
 """
 
-#: The lease: whoever raises the version may work until `due_at` comes again.
+#: The lease: whoever raises the version may make one call to the gateway until `due_at` comes.
 _CLAIM = f"""
     UPDATE operation SET due_at = $3, tries = tries + 1, version = version + 1
     WHERE tenant_id = $1 AND id = $2 AND due_at <= $4
     RETURNING {store.OPERATION.listed}
+"""
+
+#: Before the next call the lease must still be ours: whoever took it meanwhile has raised it.
+_RENEW = f"""
+    UPDATE operation SET due_at = $4, version = version + 1
+    WHERE tenant_id = $1 AND id = $2 AND version = $3
+    RETURNING {store.OPERATION.listed}
+"""
+
+_SET_DUE = """
+    UPDATE operation SET due_at = $4 WHERE tenant_id = $1 AND id = $2 AND version = $3
 """
 
 _GIVE_UP = f"""
@@ -68,6 +83,24 @@ _GIVE_UP = f"""
 
 _MODE = "SELECT mode FROM tenant WHERE id = $1"
 
+_NOT_FOUND = Finding(status="not_sent", source="lookup", reason="not_found")
+
+
+class _Clock:
+    """The instant of a round, and how much later it has become: a lease counts from its call."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self._time = asyncio.get_running_loop().time
+        self._began = self._time()
+
+    def now(self) -> datetime:
+        """The instant at which the round stands now."""
+        return self._at + timedelta(seconds=self._time() - self._began)
+
+
+_Work = Callable[[uuid.UUID, str, _Clock], Awaitable[None]]
+
 
 class Reconciler:
     """Ends what is open, on evidence only."""
@@ -75,6 +108,7 @@ class Reconciler:
     def __init__(self, means: Means, recorder: Recorder) -> None:
         self._means = means
         self._recorder = recorder
+        self._release = Release(means, recorder)
 
     async def run_once(self, *, at: datetime, limit: int = BATCH) -> int:
         """Take up to `limit` due operations and expired holds; how many were taken."""
@@ -82,13 +116,12 @@ class Reconciler:
             due = await session.fetch(_DUE, at, limit)
             ended = await session.fetch(_EXPIRED, at, limit)
         places = asyncio.Semaphore(_AT_ONCE)
+        clock = _Clock(at)
 
-        async def take(
-            work: Callable[[uuid.UUID, str, datetime], Awaitable[None]], rows: Sequence[Any]
-        ) -> None:
+        async def take(work: _Work, rows: Sequence[Any]) -> None:
             async def one(row: Any) -> None:
                 async with places:
-                    await self._guarded(work, row["tenant_id"], row["id"], at)
+                    await self._guarded(work, row["tenant_id"], row["id"], clock)
 
             await asyncio.gather(*map(one, rows))
 
@@ -98,34 +131,42 @@ class Reconciler:
 
     async def _guarded(
         self,
-        work: Callable[[uuid.UUID, str, datetime], Awaitable[None]],
+        work: _Work,
         tenant_id: uuid.UUID,
         subject: str,
-        at: datetime,
+        clock: _Clock,
     ) -> None:
         """One object that cannot be worked on does not keep the others waiting."""
         try:
-            await work(tenant_id, subject, at)
+            await work(tenant_id, subject, clock)
         except Exception as failure:
             _log.warning("reconcile_failed", subject=subject, error=repr(failure))
 
     async def _context(self, tenant_id: uuid.UUID) -> TenantContext:
         async with self._means.database.tenant(tenant_id) as session:
             mode = await session.fetchval(_MODE, tenant_id)
-        return TenantContext(tenant_id, mode, "reconciler", frozenset())
+        return TenantContext(tenant_id, mode, "reconciler", frozenset({"payments:write"}))
 
-    async def _look_after(self, tenant_id: uuid.UUID, operation_id: str, at: datetime) -> None:
+    def _lease(self, *, at: datetime) -> datetime:
+        return at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS)
+
+    async def _look_after(self, tenant_id: uuid.UUID, operation_id: str, clock: _Clock) -> None:
         context = await self._context(tenant_id)
-        lease = at + timedelta(milliseconds=2 * self._means.deadline_ms + GRACE_MS)
+        at = clock.now()
         async with self._means.database.tenant(tenant_id) as session:
-            row = await session.fetchrow(_CLAIM, tenant_id, operation_id, lease, at)
+            row = await session.fetchrow(_CLAIM, tenant_id, operation_id, self._lease(at=at), at)
         if row is None:
             return
         operation = store.OPERATION.read(row)
         faults.point("reconciler_claimed")
-        finding = await self._find(context, operation, at=at)
+        if operation.status == "succeeded":
+            again = await self._release.run(context, operation)
+            due = next_look(operation.tries, at=at) if again else None
+            await self._look_again(context, operation, due)
+            return
+        finding, operation = await self._find(context, operation, clock)
         if finding is None:
-            await self._wait(context, operation, at=at)
+            await self._wait(context, operation, at=clock.now())
             return
         _, recorded = await self._recorder.record(
             context,
@@ -135,60 +176,117 @@ class Reconciler:
             version=operation.version,
         )
         if recorded.version == operation.version:
-            await self._wait(context, operation, at=at)
+            await self._wait(context, operation, at=clock.now())
 
     async def _find(
-        self, context: TenantContext, operation: Operation, *, at: datetime
-    ) -> Finding | None:
-        """Look up, then send again with the same key; None where neither tells anything."""
+        self, context: TenantContext, operation: Operation, clock: _Clock
+    ) -> tuple[Finding | None, Operation]:
+        """Look up, then send again with the same key; None where neither tells anything.
+
+        The operation comes back with the version under which it may be written.
+        """
         answer = await self._recorder.look_up(context, operation)
         found = answer.outcome if answer.kind == "outcome" else None
-        if answer.mismatch or (found is not None and found.status != "not_found"):
-            return finding_of(answer, operation, source="lookup")
-        if operation.status not in ("sending", "unknown"):
-            return None
-        gateway = self._means.registry.installed.gateways.get(operation.gateway)
-        if gateway is None:
-            return None  # it was uninstalled: nobody can be asked until it is back
-        manifest = gateway.manifest
-        age = at - operation.sent_at
-        in_window = age < timedelta(seconds=manifest.key_window_s)
-        if operation.resendable and manifest.supports_idempotency and in_window:
-            if found is None and manifest.lookup:
-                return None  # the lookup itself failed: ask again before anything is sent
-            answer = await self._recorder.send(context, operation)
-            if answer.kind == "not_sent":
-                return None  # this sending did nothing; what the first one did is still unknown
-            return finding_of(answer, operation, source="resend")
+        is_told = found is not None and found.status != "not_found"
+        if answer.mismatch or answer.reason == UNMODELLED or is_told:
+            return finding_of(answer, operation, source="lookup"), operation
+        manifest = self._manifest(operation)
+        # Without a manifest it was uninstalled: nobody can be asked until it is back.
+        if operation.status not in ("sending", "unknown") or manifest is None:
+            return None, operation
+        age = clock.now() - operation.sent_at
         consistent = age > timedelta(
             milliseconds=manifest.lookup_consistent_after_ms + self._means.deadline_ms
         )
-        if found is not None and consistent:
-            return Finding(status="not_sent", source="lookup", reason="not_found", outcome=None)
-        return None
+        is_absent = found is not None and consistent
+        if self._may_resend(operation, manifest, age=age):
+            if found is None and manifest.lookup:
+                # The lookup itself failed: ask again before anything is sent.
+                return None, operation
+            return await self._send_again(context, operation, clock, is_absent=is_absent)
+        return _NOT_FOUND if is_absent else None, operation
+
+    def _manifest(self, operation: Operation) -> Manifest | None:
+        gateway = self._means.registry.installed.gateways.get(operation.gateway)
+        return None if gateway is None else gateway.manifest
+
+    def _may_resend(self, operation: Operation, manifest: Manifest, *, age: timedelta) -> bool:
+        """Whether the provider will still know the key when the request arrives."""
+        arrives = age + timedelta(milliseconds=self._means.deadline_ms)
+        in_window = arrives < timedelta(seconds=manifest.key_window_s)
+        return operation.resendable and manifest.supports_idempotency and in_window
+
+    async def _send_again(
+        self, context: TenantContext, operation: Operation, clock: _Clock, *, is_absent: bool
+    ) -> tuple[Finding | None, Operation]:
+        """Send the same request with the same key, unless the lease has gone to another.
+
+        `is_absent`: the provider, asked late enough, knows of no operation with this key.
+        """
+        lease = self._lease(at=clock.now())
+        async with self._means.database.tenant(context.tenant_id) as session:
+            row = await session.fetchrow(
+                _RENEW, context.tenant_id, operation.id, operation.version, lease
+            )
+        if row is None:
+            return None, operation
+        operation = store.OPERATION.read(row)
+        answer = await self._recorder.send(context, operation)
+        if answer.kind == "not_sent" and answer.reason != "not_processed":
+            # It did not go out, so it was no try: nothing has been learnt that calls for patience.
+            return None, msgspec.structs.replace(operation, tries=0)
+        if answer.kind == "not_sent":
+            # This sending did nothing; what the first one did is still unknown, unless the provider
+            # itself knows of nothing and will not do it now: asking for ever would not end it.
+            return _NOT_FOUND if is_absent else None, operation
+        call = timedelta(milliseconds=self._means.deadline_ms)
+        if answer.kind == "unknown" and not answer.mismatch and clock.now() + call < lease:
+            # Done and not told, as often as not: the same lease suffices to ask at once.
+            answer_of_look = await self._recorder.look_up(context, operation)
+            found = answer_of_look.outcome
+            if found is not None and found.status != "not_found":
+                return finding_of(answer_of_look, operation, source="lookup"), operation
+        return finding_of(answer, operation, source="resend"), operation
 
     async def _wait(self, context: TenantContext, operation: Operation, *, at: datetime) -> None:
-        """Look again later; after a week a person must decide."""
+        """Look again later; a person must decide after a week, or where nobody can be asked."""
+        manifest = self._manifest(operation)
+        if operation.status in GIVEN_UP:
+            may_ask = manifest is not None and manifest.lookup
+            due = recheck_at(operation.updated_at, at=at) if may_ask else None
+            await self._look_again(context, operation, due)
+            return
+        age = at - operation.sent_at
+        is_hopeless = (
+            manifest is not None
+            and operation.status in ("sending", "unknown")
+            and not manifest.lookup
+            and not self._may_resend(operation, manifest, age=age)
+        )
+        if age > _GIVE_UP_AFTER or is_hopeless:
+            await self._give_up(context, operation, at=at)
+        else:
+            await self._look_again(context, operation, next_look(operation.tries, at=at))
+
+    async def _look_again(
+        self, context: TenantContext, operation: Operation, due_at: datetime | None
+    ) -> None:
         async with self._means.database.tenant(context.tenant_id) as session:
-            if at - operation.sent_at > _GIVE_UP_AFTER:
-                row = await session.fetchrow(
-                    _GIVE_UP, context.tenant_id, operation.id, operation.version, at
-                )
-                if row is not None:
-                    payment = store.PAYMENT.read(row)
-                    event = event_of("payment.needs_review", payment, operation, at=at)
-                    await store.insert_event(session, context.tenant_id, event)
-                return
             await session.execute(
-                "UPDATE operation SET due_at = $4"
-                " WHERE tenant_id = $1 AND id = $2 AND version = $3",
-                context.tenant_id,
-                operation.id,
-                operation.version,
-                next_look(operation.tries, at=at),
+                _SET_DUE, context.tenant_id, operation.id, operation.version, due_at
             )
 
-    async def _expire(self, tenant_id: uuid.UUID, payment_id: str, at: datetime) -> None:
+    async def _give_up(self, context: TenantContext, operation: Operation, *, at: datetime) -> None:
+        async with self._means.database.tenant(context.tenant_id) as session:
+            row = await session.fetchrow(
+                _GIVE_UP, context.tenant_id, operation.id, operation.version, at
+            )
+            if row is not None:
+                payment = store.PAYMENT.read(row)
+                event = event_of("payment.needs_review", payment, operation, at=at)
+                await store.insert_event(session, context.tenant_id, event)
+
+    async def _expire(self, tenant_id: uuid.UUID, payment_id: str, clock: _Clock) -> None:
         """A hold whose time is over is released in the books, as the provider released it."""
         context = await self._context(tenant_id)
         now = self._means.clock.now(tenant_id)

@@ -24,8 +24,9 @@ from payengine.payments.methods import saved_token
 from payengine.payments.models import Operation, Payment
 from payengine.payments.requests import lookup_request, stored_request
 from payengine.payments.settle import Change, settle
-from payengine.plugin import Amount, Authorize, PaymentMethod
+from payengine.plugin import Amount, Authorize
 from payengine.registry import Answer
+from payengine.routing import Heard
 from payengine.storage import Session
 
 __all__ = ["Recorder"]
@@ -45,51 +46,52 @@ class Recorder:
         context: TenantContext,
         operation: Operation,
         *,
-        method: PaymentMethod | None = None,
+        request: msgspec.Struct | None = None,
+        deadline_ms: int | None = None,
     ) -> Answer:
-        """Send the operation's stored request; no transaction is open meanwhile.
+        """Send the operation's request; no transaction is open meanwhile.
 
-        `method` spares opening an authorization's saved method again.
+        `request` is the one that was stored, where the caller still has it. `deadline_ms` is less
+        than usual where the request has been at other gateways before.
         """
         if operation.kind == "dispute":
             raise TransitionRefused("A dispute is not sent to anybody.")
-        request = await self._request(context, operation, method)
+        if request is None:
+            request = await self._request(context, operation)
         faults.point("before_gateway")
         answer = await self._means.registry.call(
             context,
             operation.gateway,
             operation.kind,
             request,
-            deadline_ms=self._means.deadline_ms,
+            deadline_ms=self._means.deadline_ms if deadline_ms is None else deadline_ms,
         )
         faults.point("after_gateway")
         return answer
 
-    async def _request(
-        self, context: TenantContext, operation: Operation, method: PaymentMethod | None
-    ) -> msgspec.Struct:
+    async def _request(self, context: TenantContext, operation: Operation) -> msgspec.Struct:
         request = stored_request(operation)
         if not isinstance(request, Authorize) or not request.payment_method.saved:
             return request
-        if method is None:
-            async with self._means.database.tenant(context.tenant_id) as session:
-                method = await saved_token(
-                    session,
-                    self._means.vault,
-                    context.tenant_id,
-                    request.payment_method.token,
-                    detached_too=True,
-                )
+        async with self._means.database.tenant(context.tenant_id) as session:
+            method = await saved_token(
+                session,
+                self._means.vault,
+                context.tenant_id,
+                request.payment_method.token,
+            )
         return msgspec.structs.replace(request, payment_method=method)
 
-    async def look_up(self, context: TenantContext, operation: Operation) -> Answer:
+    async def look_up(
+        self, context: TenantContext, operation: Operation, *, deadline_ms: int | None = None
+    ) -> Answer:
         """Ask what became of the operation."""
         return await self._means.registry.call(
             context,
             operation.gateway,
             "lookup",
             lookup_request(operation),
-            deadline_ms=self._means.deadline_ms,
+            deadline_ms=self._means.deadline_ms if deadline_ms is None else deadline_ms,
             asked=Amount(operation.amount_minor, operation.currency),
         )
 
@@ -104,15 +106,29 @@ class Recorder:
         change = settle(payment, [operation], operation, finding, at=at)
         if change is None:
             return None
-        try:
-            async with self._means.database.tenant(context.tenant_id) as session:
-                written = await store.write_change(session, context.tenant_id, change)
-                faults.point("before_commit")
-        except asyncpg.DeadlockDetectedError:
-            return None  # with whoever locked the payment first; nothing was written
+        if not await self._means.batches.settle(context.tenant_id, change):
+            return None
         faults.point("after_commit")
+        self.tell(context, change)
+        return change
+
+    def tell(self, context: TenantContext, change: Change) -> None:
+        """What was committed is known to the router and wanted by the relay."""
+        asked, was = change.operation, change.operation_before
+        self._means.router.hear(
+            context.tenant_id,
+            Heard(
+                gateway=asked.gateway,
+                kind=asked.kind,
+                currency=asked.currency,
+                method=change.payment.method_kind or "",
+                was=was.status,
+                status=asked.status,
+                decline_code=asked.decline_code,
+                raw_code=asked.raw_code,
+            ),
+        )
         self._means.nudge()
-        return change if written else None
 
     async def record_fact(
         self,
@@ -194,5 +210,5 @@ class Recorder:
         if not written:
             return None
         faults.point("after_commit")
-        self._means.nudge()
+        self.tell(context, change)
         return change.payment, change.operation

@@ -57,8 +57,14 @@ def authorize_request(payment: Payment, method: PaymentMethod, *, key: str) -> A
 
 
 def stored_authorization(request: Authorize, *, saved_id: str | None) -> dict[str, Any]:
-    """The request in its stored form: a saved method's id stands for its token, which is sealed."""
-    plain: dict[str, Any] = msgspec.to_builtins(request)
+    """The request in its stored form: a saved method's id stands for its token, which is sealed.
+
+    A network token is left out: what it holds is good for one sending and rests nowhere.
+    """
+    method = msgspec.structs.replace(request.payment_method, network_token=None)
+    plain: dict[str, Any] = msgspec.to_builtins(
+        msgspec.structs.replace(request, payment_method=method)
+    )
     if saved_id is not None:
         plain["payment_method"]["token"] = saved_id
     return plain
@@ -93,5 +99,7 @@ def lookup_request(operation: Operation) -> Lookup:
     return Lookup(
         key=operation.provider_key,
         kind=operation.kind if operation.kind != "dispute" else "authorize",
-        provider_reference=operation.provider_reference,
+        provider_reference=operation.provider_reference
+        or operation.request.get("provider_reference"),
+        sent_at=operation.sent_at,
     )

@@ -7,7 +7,7 @@ is committed. Money in flight is shielded: a caller that goes away does not stop
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -23,25 +23,25 @@ from payengine.errors import (
 )
 from payengine.ids import new_id
 from payengine.payments import store
+from payengine.payments.attempts import GRACE_MS, Intent, Route, new_intent
+from payengine.payments.batch import Opening
 from payengine.payments.checks import check_confirm, check_create, fingerprint
+from payengine.payments.fallback import Fallbacks
 from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import made_after
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, MethodInput
 from payengine.payments.means import Means
-from payengine.payments.methods import saved_token
-from payengine.payments.models import Attempt, Operation, Payment
+from payengine.payments.methods import Tender, given_tender, saved_tender
+from payengine.payments.models import Operation, Payment
 from payengine.payments.record import Recorder
-from payengine.payments.requests import authorize_request, stored_authorization
 from payengine.payments.settle import event_of
+from payengine.payments.wallets import WalletPayment, gateways_for, open_wallet
 from payengine.plugin import PaymentMethod
 from payengine.registry import EnabledGateway
-from payengine.routing import Candidate, Choice, choose
+from payengine.routing import ActivePolicy, Candidate, Facts
 from payengine.storage import Session
 
 __all__ = ["GRACE_MS", "PaymentOpening", "PaymentResult", "result_of"]
-
-#: After the gateway's deadline, how long the engine that asked has to record the outcome.
-GRACE_MS = 2_000
 
 
 class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +58,10 @@ class PaymentOpening:
     def __init__(self, means: Means, recorder: Recorder) -> None:
         self._means = means
         self._recorder = recorder
+        self._fallbacks = Fallbacks(means, recorder)
 
     async def create(self, context: TenantContext, request: CreatePayment) -> PaymentResult:
-        """Make a payment and try it at a gateway.
+        """Make a payment and try it at a gateway; at another one where the first cannot take it.
 
         The same key with the same input answers with the same payment in its present state. A
         decline is a result. Raises typed errors for refused input, which writes nothing, and
@@ -84,51 +85,83 @@ class PaymentOpening:
 
     async def _create(self, context: TenantContext, request: CreatePayment) -> PaymentResult:
         now = self._means.clock.now(context.tenant_id)
-        payment = _new_payment(request, at=now)
-        # Read before the transaction: inside, a second connection could starve the pool.
+        claimed = fingerprint("createPayment", request)
         enabled = await self._means.registry.for_tenant(context)
+        active = await self._means.router.active(context.tenant_id)
+        wallet = await open_wallet(self._means, context, request.payment_method)
+        try:
+            tender = await self._tender(context, request, request.customer_id, wallet)
+        except PayengineError:
+            # The method may have been detached since; what was made with it is still there.
+            earlier = await self._earlier(context, request, claimed)
+            if earlier is None:
+                raise
+            return earlier
+        payment = _new_payment(request, at=now)
+        route = self._route(context, active, enabled, payment, tender)
+        if route is None:
+            earlier = await self._earlier(context, request, claimed)
+            if earlier is None:
+                raise _no_gateway(payment, tender)
+            return earlier
+        payment = msgspec.structs.replace(
+            payment, method_kind=tender.method.kind, gateway=route.choice.gateway
+        )
+        intent = self._intent(payment, route, number=1, at=now)
+        opening = Opening(
+            tenant_id=context.tenant_id,
+            key=request.idempotency_key,
+            fingerprint=claimed,
+            payment=payment,
+            attempt=intent.attempt,
+            operation=intent.operation,
+            event=event_of("payment.created", payment, intent.operation, at=now),
+        )
+        # A wallet's token is spent in the transaction that claims the key: not in a batch.
+        if wallet is not None or not await self._means.batches.open(opening):
+            earlier = await self._open_alone(context, opening, wallet)
+            if earlier is not None:
+                return earlier
+        return await self._send(context, payment, intent, route)
+
+    async def _earlier(
+        self, context: TenantContext, request: CreatePayment, claimed: bytes
+    ) -> PaymentResult | None:
+        """What the request's key has made before, or None."""
         async with self._means.database.tenant(context.tenant_id) as session:
-            try:
-                method = await self._method(session, context, request, request.customer_id)
-            except PayengineError:
-                # The method may have been detached since; what was made with it is still there.
-                earlier = await store.claimed(
-                    session,
-                    context.tenant_id,
-                    key=request.idempotency_key,
-                    fingerprint=fingerprint("createPayment", request),
-                )
-                if earlier is None:
-                    raise
-                return await self._replay(session, context, earlier)
-            choice = _route(enabled, payment, method)
-            payment = msgspec.structs.replace(
-                payment, method_kind=method.kind, gateway=choice.gateway if choice else None
+            payment_id = await store.claimed(
+                session, context.tenant_id, key=request.idempotency_key, fingerprint=claimed
             )
+            return await self._replay(session, context, payment_id) if payment_id else None
+
+    async def _open_alone(
+        self, context: TenantContext, opening: Opening, wallet: WalletPayment | None
+    ) -> PaymentResult | None:
+        """Open a payment that no batch would; what the key has made before, where it is taken."""
+        async with self._means.database.tenant(context.tenant_id) as session:
             earlier = await store.claim_payment(
                 session,
                 context.tenant_id,
-                payment,
-                key=request.idempotency_key,
-                fingerprint=fingerprint("createPayment", request),
+                opening.payment,
+                key=opening.key,
+                fingerprint=opening.fingerprint,
             )
             if earlier is not None:
                 return await self._replay(session, context, earlier)
-            if choice is None:
-                raise _no_gateway(payment, method)
-            operation, attempt = self._intent(payment, method, choice, number=1, at=now)
+            if wallet is not None:
+                await wallet.spend(
+                    session, context.tenant_id, opening.payment, at=opening.payment.created_at
+                )
             await store.record_intent(
-                session,
-                context.tenant_id,
-                attempt,
-                operation,
-                event_of("payment.created", payment, operation, at=now),
+                session, context.tenant_id, opening.attempt, opening.operation, opening.event
             )
-        return await self._send(context, payment, operation, method)
+        return None
 
     async def _try_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         now = self._means.clock.now(context.tenant_id)
         enabled = await self._means.registry.for_tenant(context)
+        active = await self._means.router.active(context.tenant_id)
+        wallet = await open_wallet(self._means, context, request.payment_method)
         async with self._means.database.tenant(context.tenant_id) as session:
             earlier = await store.claim(
                 session,
@@ -150,40 +183,41 @@ class PaymentOpening:
                         f"A payment that is {payment.status} takes no other method."
                     )
                 )
-            method = await self._method(session, context, request, payment.customer_id)
-            choice = _route(enabled, payment, method)
-            if choice is None:
-                raise _no_gateway(payment, method)
+            tender = await self._tender(context, request, payment.customer_id, wallet, session)
+            route = self._route(context, active, enabled, payment, tender)
+            if route is None:
+                raise _no_gateway(payment, tender)
+            if wallet is not None:
+                await wallet.spend(
+                    session, context.tenant_id, payment, operations=operations, at=now
+                )
             number = 1 + len({operation.attempt_id for operation in operations})
-            operation, attempt = self._intent(
+            intent = self._intent(
                 msgspec.structs.replace(
                     payment, saved_payment_method_id=request.saved_payment_method_id
                 ),
-                method,
-                choice,
+                route,
                 number=number,
                 at=now,
             )
-            operation = msgspec.structs.replace(
-                operation, created_at=made_after(operations, at=now)
-            )
+            intent = intent.made_at(made_after(operations, at=now))
             payment = await store.reopen(
                 session,
                 context.tenant_id,
                 payment,
                 saved_payment_method_id=request.saved_payment_method_id,
-                method_kind=method.kind,
-                gateway=choice.gateway,
+                method_kind=tender.method.kind,
+                gateway=route.choice.gateway,
                 at=now,
             )
             await store.record_intent(
                 session,
                 context.tenant_id,
-                attempt,
-                operation,
-                event_of("payment.attempted", payment, operation, at=now),
+                intent.attempt,
+                intent.operation,
+                event_of("payment.attempted", payment, intent.operation, at=now),
             )
-        return await self._send(context, payment, operation, method, alone=False)
+        return await self._send(context, payment, intent, route, alone=False)
 
     async def _ask_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         now = self._means.clock.now(context.tenant_id)
@@ -221,15 +255,33 @@ class PaymentOpening:
         self,
         context: TenantContext,
         payment: Payment,
-        operation: Operation,
-        method: PaymentMethod,
+        intent: Intent,
+        route: Route,
         *,
         alone: bool = True,
     ) -> PaymentResult:
-        """Call the gateway and record its answer; `alone`: the payment has no other operation."""
-        faults.point("after_intent")
-        answer = await self._recorder.send(context, operation, method=method)
-        finding = finding_of(answer, operation, source="answer")
+        """Call the gateway and record its answer, or go on to the next gateway where that may be.
+
+        `alone`: the payment has no other operation.
+        """
+        route.begin()
+        while True:
+            operation = intent.operation
+            faults.point("after_intent")
+            answer = await self._recorder.send(
+                context, operation, request=intent.asked, deadline_ms=route.left_ms()
+            )
+            finding = finding_of(answer, operation, source="answer")
+            if route.following() is None:
+                break
+            finding = await self._fallbacks.clarify(
+                context, operation, intent.asked, finding, route
+            )
+            following = await self._fallbacks.go_on(context, payment, operation, finding, route)
+            if following is None:
+                break
+            payment, intent = following
+            alone = False
         if alone:
             change = await self._recorder.record_first(context, payment, operation, finding)
             if change is not None:
@@ -251,19 +303,26 @@ class PaymentOpening:
         tries = [each for each in operations if each.kind == "authorize"]
         return result_of(payment, tries[-1] if tries else None)
 
-    async def _method(
+    async def _tender(
         self,
-        session: Session,
         context: TenantContext,
         request: CreatePayment | ConfirmPayment,
         customer_id: str | None,
-    ) -> PaymentMethod:
+        wallet: WalletPayment | None,
+        session: Session | None = None,
+    ) -> Tender:
+        """With what is paid; a saved method is read in `session`, else in one of its own."""
+        if wallet is not None:
+            return _wallet_tender(wallet.method(), request.payment_method)
         given: MethodInput | None = request.payment_method
         if given is not None:
-            return PaymentMethod(token=given.token, kind=given.kind)
+            return given_tender(given)
         if request.saved_payment_method_id is None:
             raise PaymentMethodInvalid(path=("paymentMethod",))
-        return await saved_token(
+        if session is None:
+            async with self._means.database.tenant(context.tenant_id) as opened:
+                return await self._tender(context, request, customer_id, None, opened)
+        return await saved_tender(
             session,
             self._means.vault,
             context.tenant_id,
@@ -271,57 +330,68 @@ class PaymentOpening:
             customer_id=customer_id,
         )
 
-    def _intent(
+    def _route(
         self,
+        context: TenantContext,
+        active: ActivePolicy,
+        enabled: Sequence[EnabledGateway],
         payment: Payment,
-        method: PaymentMethod,
-        choice: Choice,
-        *,
-        number: int,
-        at: datetime,
-    ) -> tuple[Operation, Attempt]:
-        attempt = Attempt(
-            id=new_id("att"),
+        tender: Tender,
+    ) -> Route | None:
+        """The way of this request; None where no gateway may take the payment."""
+        method = tender.method
+        health = self._means.registry.guard.breaker_state
+        candidates = [
+            Candidate(
+                name=each.name,
+                manifest=each.manifest,
+                health=health(context.tenant_id, each.name),
+            )
+            for each in gateways_for(enabled, method)
+            if tender.gateway is None or each.name == tender.gateway
+        ]
+        network_token = method.network_token
+        facts = Facts(
             payment_id=payment.id,
-            number=number,
-            gateway=choice.gateway,
-            method={"kind": method.kind, "saved": method.saved},
-            routing=choice.explanation,
-            created_at=at,
-        )
-        operation_id = new_id("op")
-        request = authorize_request(payment, method, key=operation_id)
-        operation = Operation(
-            id=operation_id,
-            payment_id=payment.id,
-            attempt_id=attempt.id,
-            kind="authorize",
-            status="sending",
             amount_minor=payment.amount_minor,
             currency=payment.currency,
-            capture=request.capture,
-            gateway=choice.gateway,
-            provider_key=operation_id,
-            request=stored_authorization(request, saved_id=payment.saved_payment_method_id),
-            sent_at=at,
-            due_at=at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
-            created_at=at,
-            updated_at=at,
+            method=method.kind,
+            country=tender.country,
+            card_digits=network_token.number[:8] if network_token else tender.card_digits,
+            metadata=payment.metadata,
         )
-        return operation, attempt
+        choice = self._means.router.decide(context.tenant_id, active, candidates, facts)
+        if choice is None:
+            return None
+        return Route(
+            choice=choice,
+            tender=tender,
+            fallback=active.policy.fallback,
+            deadline_ms=self._means.deadline_ms,
+        )
+
+    def _intent(self, payment: Payment, route: Route, *, number: int, at: datetime) -> Intent:
+        return new_intent(
+            payment,
+            route.tender,
+            gateway=route.choice.gateway,
+            explanation=route.choice.explanation,
+            number=number,
+            at=at,
+            deadline_ms=self._means.deadline_ms,
+        )
 
 
-def _route(
-    enabled: Sequence[EnabledGateway], payment: Payment, method: PaymentMethod
-) -> Choice | None:
-    candidates = [Candidate(name=each.name, manifest=each.manifest) for each in enabled]
-    return choose(candidates, currency=payment.currency, method=method.kind)
+def _wallet_tender(method: PaymentMethod, given: MethodInput | None) -> Tender:
+    """What a wallet held, in memory; the client may know the buyer's country."""
+    return Tender(method=method, country=given.country if given is not None else None)
 
 
-def _no_gateway(payment: Payment, method: PaymentMethod) -> GatewayUnavailable:
+def _no_gateway(payment: Payment, tender: Tender) -> GatewayUnavailable:
+    whose = f" at {tender.gateway}, whose it is" if tender.gateway else ""
     return GatewayUnavailable(
-        f"No enabled gateway takes {payment.currency} by {method.kind}; enable one with "
-        "configurePlugin."
+        f"No enabled gateway takes {payment.currency} by {tender.method.kind}{whose}; enable one "
+        "with configurePlugin, or see what the routing policy excludes."
     )
 
 

@@ -18,13 +18,22 @@ from payengine.ledger import HoldLine, Posting
 from payengine.payments.books import postings_of
 from payengine.payments.findings import Finding
 from payengine.payments.fold import HOLD_EXPIRED, refold
-from payengine.payments.models import Evidence, Operation, Payment
-from payengine.payments.transitions import operation_may_move
+from payengine.payments.models import Evidence, Operation, OperationStatus, Payment
+from payengine.payments.orphans import LATE_SUCCESS, orphans
+from payengine.payments.transitions import GIVEN_UP, OPEN_OPERATION, operation_may_move
 
-__all__ = ["Change", "event_of", "next_look", "settle"]
+__all__ = ["CONTRADICTED", "Change", "event_of", "next_look", "recheck_at", "settle"]
 
-_FIRST_LOOK_S = 1.0
+_FIRST_LOOK_S = 0.5
 _LONGEST_WAIT_S = 600.0
+#: When an operation that was given up without the provider's word for it is looked up once more.
+_RECHECKS = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=24))
+
+_DID_NOT_HAPPEN = frozenset({"declined", "not_sent"})
+_WAITING = {"pending", "requires_action"}
+
+#: The anomaly of a dispute of which the provider has told what cannot be true together.
+CONTRADICTED = "dispute_contradicted"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +50,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def next_look(tries: int, *, at: datetime) -> datetime:
-    """When to look again after `tries` looks: 1 s, 2 s, 4 s … at most 10 minutes."""
+    """When to look again after `tries` looks: half a second, 1 s, 2 s … at most 10 minutes."""
     return at + timedelta(seconds=min(_FIRST_LOOK_S * 2 ** min(tries, 20), _LONGEST_WAIT_S))
+
+
+def recheck_at(given_up_at: datetime, *, at: datetime) -> datetime | None:
+    """When to look once more at an operation that was given up; None after the last time."""
+    return next((given_up_at + wait for wait in _RECHECKS if given_up_at + wait > at), None)
 
 
 def settle(
@@ -60,8 +74,10 @@ def settle(
         return None
     canceled = _canceled_by(moved, operations, at=at)
     replaced = {moved.id: moved} | ({canceled.id: canceled} if canceled else {})
-    folded = refold(payment, [replaced.get(each.id, each) for each in operations], at=at)
-    doubtful = finding.mismatch or moved.anomaly is not None or bool(folded.anomalies)
+    after = [replaced.get(each.id, each) for each in operations]
+    folded = refold(payment, after, at=at)
+    # An anomaly that a person has looked at is no news.
+    doubtful = finding.mismatch or not set(folded.anomalies) <= set(payment.anomalies)
     folded = msgspec.structs.replace(
         folded,
         needs_review=payment.needs_review or doubtful,
@@ -73,32 +89,52 @@ def settle(
         operation_before=operation,
         operation=moved,
         canceled=canceled,
-        evidence=_evidence(payment, operation, finding, at=at),
-        postings=tuple(postings_of(folded, moved, holds=holds)),
-        events=tuple(_events(payment, folded, moved, at=at)),
+        evidence=_evidence(payment, moved, finding, after, at=at),
+        postings=_postings(folded, moved, holds, was=operation.status),
+        events=(
+            *_events(payment, folded, moved, finding, was=operation.status, at=at),
+            *_orphan_events(folded, moved, before=operations, after=after, at=at),
+        ),
     )
+
+
+def _postings(
+    payment: Payment, moved: Operation, holds: Sequence[HoldLine], *, was: OperationStatus
+) -> tuple[Posting, ...]:
+    """What is only contradicted has been booked before, or never will be."""
+    return tuple(postings_of(payment, moved, holds=holds, was=was)) if moved.status != was else ()
+
+
+def _changes_nothing(payment: Payment, operation: Operation, finding: Finding) -> bool:
+    """Whether a finding that moves no status is no news either; news is recorded once."""
+    if operation.kind == "dispute":
+        return not finding.mismatch or operation.anomaly == CONTRADICTED
+    if finding.unmodelled:
+        return operation.status not in OPEN_OPERATION or operation.raw_status == finding.reason
+    return not finding.mismatch or payment.conflicted
 
 
 def _moved(
     payment: Payment, operation: Operation, finding: Finding, *, at: datetime
 ) -> Operation | None:
     status = finding.status
+    if operation.status == "succeeded" and status in _DID_NOT_HAPPEN:
+        return _contradicted(operation, at=at)
+    if finding.source == "answer" and {status, operation.status} == _WAITING:
+        return None  # the request's own answer is the oldest word: what was heard since is newer
     if status == operation.status or not operation_may_move(operation.status, status):
-        # A contradiction is recorded once, also where it leaves the operation where it was.
-        if not finding.mismatch or payment.conflicted:
+        if _changes_nothing(payment, operation, finding):
             return None
         status = operation.status
-    late = operation.status in ("declined", "not_sent", "canceled", "expired")
-    late = late and status == "succeeded"
-    awaited = status in ("unknown", "pending", "requires_action")
     changes: dict[str, Any] = {
         "status": status,
         "version": operation.version + 1,
         "updated_at": at,
-        "due_at": next_look(operation.tries, at=at) if awaited and not finding.mismatch else None,
-        "anomaly": "late_success" if late else operation.anomaly,
+        "due_at": _due(operation, status, finding, at=at),
+        "anomaly": _anomaly(operation, status, finding),
         "raw_status": finding.reason or operation.raw_status,
     }
+    changes |= _told_amount(operation, status, finding)
     if operation.kind == "void" and status == "succeeded" and operation.released_minor == 0:
         # It was to cancel what waited for the buyer, who was quicker: it released the hold.
         changes["released_minor"] = payment.capturable_minor
@@ -116,6 +152,57 @@ def _moved(
     return msgspec.structs.replace(operation, **changes)
 
 
+def _contradicted(operation: Operation, *, at: datetime) -> Operation | None:
+    """It succeeded, and somebody says that it did not: it is marked as a success that came late.
+
+    So the order in which the two are heard makes no difference. It is recorded once.
+    """
+    if operation.kind == "dispute" or operation.anomaly is not None:
+        return None
+    return msgspec.structs.replace(
+        operation, anomaly=LATE_SUCCESS, version=operation.version + 1, updated_at=at
+    )
+
+
+def _late(operation: Operation, status: OperationStatus) -> bool:
+    return operation.status in GIVEN_UP and status == "succeeded"
+
+
+def _anomaly(operation: Operation, status: OperationStatus, finding: Finding) -> str | None:
+    if operation.kind == "dispute":
+        return CONTRADICTED if finding.mismatch else operation.anomaly
+    return LATE_SUCCESS if _late(operation, status) else operation.anomaly
+
+
+def _due(
+    operation: Operation, status: OperationStatus, finding: Finding, *, at: datetime
+) -> datetime | None:
+    """When the reconciler must look at it next."""
+    if finding.mismatch or operation.kind == "dispute":
+        return None
+    if status in ("unknown", "pending", "requires_action"):
+        return next_look(operation.tries, at=at)
+    if status == "succeeded":
+        # Where nobody can use it any more, it must be given back.
+        is_stray = _late(operation, status) and operation.kind == "authorize"
+        return at if is_stray else None
+    if finding.source == "lookup" and status == "not_sent":
+        return recheck_at(at, at=at)
+    return None
+
+
+def _told_amount(operation: Operation, status: OperationStatus, finding: Finding) -> dict[str, Any]:
+    """A person may prove that another amount moved than was asked: then that is what is booked."""
+    said = finding.outcome.amount if finding.outcome is not None else None
+    if finding.source != "person" or status != "succeeded" or said is None:
+        return {}
+    changes: dict[str, Any] = {"amount_minor": said.minor}
+    if operation.kind == "capture" and operation.final:
+        rest = operation.amount_minor + operation.released_minor - said.minor
+        changes["released_minor"] = max(rest, 0)
+    return changes
+
+
 def _canceled_by(
     moved: Operation, operations: Sequence[Operation], *, at: datetime
 ) -> Operation | None:
@@ -129,24 +216,36 @@ def _canceled_by(
             and each.status in ("requires_action", "pending")
         ):
             return msgspec.structs.replace(
-                each, status="canceled", due_at=None, version=each.version + 1, updated_at=at
+                each,
+                status="canceled",
+                due_at=None,
+                version=each.version + 1,
+                updated_at=at,
             )
     return None
 
 
 def _evidence(
-    payment: Payment, operation: Operation, finding: Finding, *, at: datetime
+    payment: Payment,
+    operation: Operation,
+    finding: Finding,
+    operations: Sequence[Operation],
+    *,
+    at: datetime,
 ) -> Evidence | None:
     """A row wherever more than the plain answer to the first request decided."""
-    if finding.source == "answer" and not finding.mismatch:
+    released = _released_by(operation, operations)
+    plain = finding.source == "answer" and not finding.mismatch and not finding.unmodelled
+    if plain and released is None:
         return None
+    data = finding.as_data() | ({"releases": released} if released else {})
     return Evidence(
         id=new_id("evd"),
         payment_id=payment.id,
         operation_id=operation.id,
         source=finding.source,
         finding=finding.status,
-        data=finding.as_data(),
+        data=data,
         created_at=at,
     )
 
@@ -168,13 +267,61 @@ _EVENT_TYPES: dict[tuple[str, str], str] = {
     ("refund", "succeeded"): "refund.succeeded",
     ("refund", "declined"): "refund.failed",
     ("refund", "not_sent"): "refund.failed",
+    ("refund", "canceled"): "refund.failed",
+    ("dispute", "pending"): "dispute.opened",
+    ("dispute", "canceled"): "dispute.won",
+    ("dispute", "succeeded"): "dispute.lost",
 }
 
 
-def _events(
-    before: Payment, after: Payment, operation: Operation, *, at: datetime
+def _released_by(operation: Operation, operations: Sequence[Operation]) -> str | None:
+    """The orphan that this operation has given back, or None."""
+    if operation.kind not in ("void", "refund") or operation.status != "succeeded":
+        return None
+    if not any(each.anomaly == LATE_SUCCESS for each in operations):
+        return None
+    attempt = operation.attempt_id
+    found = (o.operation for o in orphans(operations) if o.operation.attempt_id == attempt)
+    return next((each.id for each in found), None)
+
+
+def _orphan_events(
+    payment: Payment,
+    moved: Operation,
+    *,
+    before: Sequence[Operation],
+    after: Sequence[Operation],
+    at: datetime,
 ) -> list[NewEvent]:
-    events = [event_of(_event_type(after, operation), after, operation, at=at)]
+    """Money that nobody can use was found, or has been given back."""
+    if not payment.anomalies:
+        return []
+    known = {each.operation.id for each in orphans(before)}
+    found = [o.operation for o in orphans(after) if o.operation.id not in known]
+    events = [event_of("payment.orphan_found", payment, each, at=at) for each in found]
+    if _released_by(moved, after) is not None:
+        events.append(event_of("payment.orphan_released", payment, moved, at=at))
+    return events
+
+
+def _events(
+    before: Payment,
+    after: Payment,
+    operation: Operation,
+    finding: Finding,
+    *,
+    was: OperationStatus,
+    at: datetime,
+) -> list[NewEvent]:
+    events = []
+    if operation.status != was:
+        events.append(event_of(_event_type(after, operation), after, operation, at=at))
+    if finding.unmodelled:
+        strange = event_of("payment.status_unmodelled", after, operation, at=at)
+        strange.data["raw_status"] = finding.unmodelled
+        events.append(strange)
+    if after.conflicted and not before.conflicted:
+        events.append(event_of("payment.conflicted", after, operation, at=at))
     if after.needs_review and not before.needs_review:
         events.append(event_of("payment.needs_review", after, operation, at=at))
     return events
@@ -206,6 +353,7 @@ def event_of(kind: str, payment: Payment, operation: Operation | None, *, at: da
         "captured_minor": payment.captured_minor,
         "voided_minor": payment.voided_minor,
         "refunded_minor": payment.refunded_minor,
+        "charged_back_minor": payment.charged_back_minor,
         "version": payment.version,
     }
     if payment.decline_code is not None:

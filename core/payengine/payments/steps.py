@@ -106,7 +106,7 @@ class PaymentSteps:
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan:
             if request.amount_minor is not None:
                 _check_amount(request.amount_minor, payment.currency)
-            return plan_refund(payment, operations, amount_minor=request.amount_minor)
+            return plan_refund(payment, operations, amount_minor=request.amount_minor, at=at)
 
         return await self._take(context, "refundPayment", request, plan)
 

@@ -128,6 +128,7 @@ _OPERATIONS = f"""
 #: The columns that a finding may change.
 _OPERATION_MOVES = (
     "status",
+    "amount_minor",
     "provider_reference",
     "decline_code",
     "raw_code",

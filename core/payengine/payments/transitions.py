@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from payengine.payments.models import OperationStatus, PaymentStatus
 
-__all__ = ["OPEN_OPERATION", "OPERATION_TRANSITIONS", "PAYMENT_TRANSITIONS", "operation_may_move"]
+__all__ = [
+    "GIVEN_UP",
+    "OPEN_OPERATION",
+    "OPERATION_TRANSITIONS",
+    "PAYMENT_TRANSITIONS",
+    "operation_may_move",
+]
 
 #: The statuses after which an operation's outcome is still awaited.
 OPEN_OPERATION: frozenset[OperationStatus] = frozenset(
     {"created", "sending", "unknown", "pending", "requires_action"}
 )
+
+#: The statuses of an operation that ended without moving money; it may yet turn out otherwise.
+GIVEN_UP: frozenset[OperationStatus] = frozenset({"declined", "not_sent", "canceled", "expired"})
 
 #: `declined`, `not_sent`, `canceled` and `expired` may yet turn out to have succeeded: what
 #: happened is recorded, and marked as an anomaly. Nothing leaves `succeeded`.

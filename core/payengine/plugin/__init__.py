@@ -13,18 +13,22 @@ is a class with the methods of `Gateway` and one function:
 from __future__ import annotations
 
 from payengine.plugin.declines import DECLINE_CODES, DeclineClass, DeclineRule, decline_rule
-from payengine.plugin.gateway import Gateway, Increments, Statement
+from payengine.plugin.gateway import Disputes, Gateway, Increments, Statement
 from payengine.plugin.hooks import ENTRY_POINT_GROUP, HookSpecs, hookimpl, hookspec
 from payengine.plugin.manifest import CONTRACT_VERSION, Manifest, OperationKind, supports
 from payengine.plugin.messages import (
+    AcceptDispute,
     Amount,
     Authorize,
     Call,
     Capture,
     Decline,
     DisputeEvent,
+    DisputeEvidence,
     DisputeReport,
     DisputeStatus,
+    EvidenceFile,
+    EvidenceText,
     Increment,
     Lookup,
     Message,
@@ -42,6 +46,14 @@ from payengine.plugin.messages import (
     from_plain,
     to_plain,
 )
+from payengine.plugin.network_token import NetworkToken
+from payengine.plugin.saving import (
+    ForgetMethod,
+    LookupMethod,
+    SavedToken,
+    SaveMethod,
+    SavesMethods,
+)
 from payengine.plugin.settings import (
     PluginSettings,
     Secret,
@@ -49,12 +61,26 @@ from payengine.plugin.settings import (
     secret_fields,
     settings_schema,
 )
+from payengine.plugin.wallet import (
+    ApprovedAmount,
+    OpenedToken,
+    OpenToken,
+    StartSession,
+    Wallet,
+    WalletManifest,
+    WalletRefusal,
+    WalletRefused,
+    WalletSession,
+    WalletSessions,
+)
 
 __all__ = [
     "CONTRACT_VERSION",
     "DECLINE_CODES",
     "ENTRY_POINT_GROUP",
+    "AcceptDispute",
     "Amount",
+    "ApprovedAmount",
     "Authorize",
     "Call",
     "Capture",
@@ -62,27 +88,46 @@ __all__ = [
     "DeclineClass",
     "DeclineRule",
     "DisputeEvent",
+    "DisputeEvidence",
     "DisputeReport",
     "DisputeStatus",
+    "Disputes",
+    "EvidenceFile",
+    "EvidenceText",
+    "ForgetMethod",
     "Gateway",
     "HookSpecs",
     "Increment",
     "Increments",
     "Lookup",
+    "LookupMethod",
     "Manifest",
     "Message",
     "Movement",
+    "NetworkToken",
     "NextAction",
     "NotSent",
+    "OpenToken",
+    "OpenedToken",
     "OperationKind",
     "Outcome",
     "OutcomeStatus",
     "PaymentMethod",
     "PluginSettings",
     "Refund",
+    "SaveMethod",
+    "SavedToken",
+    "SavesMethods",
     "Secret",
+    "StartSession",
     "Statement",
     "Void",
+    "Wallet",
+    "WalletManifest",
+    "WalletRefusal",
+    "WalletRefused",
+    "WalletSession",
+    "WalletSessions",
     "WebhookEvent",
     "WebhookRefused",
     "WebhookRequest",

@@ -13,10 +13,12 @@ from typing import Protocol, runtime_checkable
 
 from payengine.plugin.manifest import Manifest
 from payengine.plugin.messages import (
+    AcceptDispute,
     Authorize,
     Call,
     Capture,
     DisputeEvent,
+    DisputeEvidence,
     Increment,
     Lookup,
     Movement,
@@ -27,7 +29,7 @@ from payengine.plugin.messages import (
     WebhookRequest,
 )
 
-__all__ = ["Gateway", "Increments", "Statement"]
+__all__ = ["Disputes", "Gateway", "Increments", "Statement"]
 
 
 @runtime_checkable
@@ -71,6 +73,22 @@ class Increments(Protocol):
 
     async def increment(self, call: Call, request: Increment) -> Outcome:
         """Raise the hold by the request's amount."""
+        ...
+
+
+@runtime_checkable
+class Disputes(Protocol):
+    """Optional: the manifest lists the operations `submit_evidence` and `accept_dispute`.
+
+    `succeeded` needs no amount here. What becomes of the dispute is told by `DisputeEvent`s.
+    """
+
+    async def submit_evidence(self, call: Call, request: DisputeEvidence) -> Outcome:
+        """Hand the evidence in; the same key is the same submission."""
+        ...
+
+    async def accept_dispute(self, call: Call, request: AcceptDispute) -> Outcome:
+        """Give the dispute up; the same key is the same acceptance."""
         ...
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pluggy
 
 from payengine.plugin.gateway import Gateway
+from payengine.plugin.wallet import Wallet
 
 __all__ = ["ENTRY_POINT_GROUP", "HookSpecs", "hookimpl", "hookspec"]
 
@@ -27,6 +28,10 @@ class HookSpecs:
     @hookspec
     def gateways(self) -> Sequence[Gateway]:  # type: ignore[empty-body]
         """The gateways that this plugin offers; import the provider's SDK lazily."""
+
+    @hookspec
+    def wallets(self) -> Sequence[Wallet]:  # type: ignore[empty-body]
+        """The wallets whose tokens this plugin opens."""
 
     @hookspec
     def commands(self) -> Sequence[Any]:  # type: ignore[empty-body]

@@ -17,7 +17,15 @@ __all__ = ["CONTRACT_VERSION", "Manifest", "OperationKind", "supports"]
 #: The version of this contract. A plugin names the major version that it was written for.
 CONTRACT_VERSION = "1.0"
 
-OperationKind = Literal["authorize", "increment", "capture", "void", "refund"]
+OperationKind = Literal[
+    "authorize",
+    "increment",
+    "capture",
+    "void",
+    "refund",
+    "submit_evidence",
+    "accept_dispute",
+]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +34,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `currencies` and `countries` are ISO codes, empty for all. `key_window_s` says for how long
     the provider remembers an idempotency key; `lookup_consistent_after_ms` after which time a
     lookup's "not found" is evidence; `not_processed_codes` which raw codes prove that nothing
-    happened. `movements` and `webhooks` name optional protocols that it keeps. `max_concurrency`
-    bounds the calls in flight from one process.
+    happened. `movements`, `webhooks` and `saved_methods` name optional protocols that it keeps.
+    `network_tokens` says that it charges the network token that a wallet was opened for, whatever
+    the wallet. `max_concurrency` bounds the calls in flight from one process.
     """
 
     name: str
@@ -46,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     not_processed_codes: tuple[str, ...] = ()
     webhooks: bool = False
     movements: bool = False
+    network_tokens: bool = False
+    saved_methods: bool = False
     test_worlds_only: bool = False
     enabled_by_default_in_test: bool = False
     max_concurrency: int = 64

@@ -11,15 +11,21 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from payengine.plugin.network_token import NetworkToken
+
 __all__ = [
+    "AcceptDispute",
     "Amount",
     "Authorize",
     "Call",
     "Capture",
     "Decline",
     "DisputeEvent",
+    "DisputeEvidence",
     "DisputeReport",
     "DisputeStatus",
+    "EvidenceFile",
+    "EvidenceText",
     "Increment",
     "Lookup",
     "Message",
@@ -54,11 +60,16 @@ class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PaymentMethod(Message, frozen=True, kw_only=True):
-    """What the buyer pays with: a provider's token, never a card number."""
+    """What the buyer pays with: a provider's token, never a card number.
+
+    `network_token` is what a wallet's token held; `token` then is its name, and charges nothing.
+    Only a gateway whose manifest says `network_tokens` ever sees one.
+    """
 
     token: str
     kind: str = "card"
     saved: bool = False
+    network_token: NetworkToken | None = None
 
 
 class Call(Message, frozen=True, kw_only=True):
@@ -127,11 +138,16 @@ class Increment(Message, frozen=True, kw_only=True):
 
 
 class Lookup(Message, frozen=True, kw_only=True):
-    """What became of the operation that was sent with `key`?"""
+    """What became of the operation that was sent with `key`?
+
+    `provider_reference` is the operation's own, or, while that is not known, that of the
+    authorization to which it belongs. `sent_at` is when it was sent first.
+    """
 
     key: str
     kind: Literal["authorize", "increment", "capture", "void", "refund"]
     provider_reference: str | None = None
+    sent_at: datetime | None = None
 
 
 class Decline(Message, frozen=True, kw_only=True):
@@ -150,7 +166,13 @@ class NextAction(Message, frozen=True, kw_only=True):
 
 
 OutcomeStatus = Literal[
-    "succeeded", "declined", "requires_action", "pending", "not_processed", "not_found"
+    "succeeded",
+    "declined",
+    "requires_action",
+    "pending",
+    "not_processed",
+    "not_found",
+    "unmodelled",
 ]
 
 
@@ -159,8 +181,10 @@ class Outcome(Message, frozen=True, kw_only=True):
 
     `succeeded` and `pending` carry the `amount` that the provider moved or will move, which the
     engine compares with what it asked. `not_processed` is the provider's proof that it did
-    nothing (the manifest lists its raw codes). `not_found` answers a lookup only. `fee_minor` is
-    the provider's fee in the amount's currency. `expires_at` ends a hold.
+    nothing (the manifest lists its raw codes). `not_found` answers a lookup only. `unmodelled` says
+    that the provider gave a status that the plugin does not know, which `raw_status` then names:
+    nothing changes but that people are told. `fee_minor` is the provider's fee in the amount's
+    currency. `expires_at` ends a hold.
     """
 
     status: OutcomeStatus
@@ -187,7 +211,10 @@ class WebhookRequest(Message, frozen=True, kw_only=True):
 
 
 class WebhookEvent(Message, frozen=True, kw_only=True):
-    """One verified fact: the operation that was sent with `key` has this outcome."""
+    """One verified fact: the operation that was sent with `key` has this outcome.
+
+    `incomplete` says that only a lookup tells all of it: the provider's webhook leaves out the fee.
+    """
 
     event_id: str
     kind: Literal["authorize", "increment", "capture", "void", "refund"]
@@ -195,6 +222,7 @@ class WebhookEvent(Message, frozen=True, kw_only=True):
     provider_reference: str | None
     outcome: Outcome
     occurred_at: datetime
+    incomplete: bool = False
 
 
 DisputeStatus = Literal["needs_response", "under_review", "won", "lost"]
@@ -205,8 +233,8 @@ class DisputeReport(Message, frozen=True, kw_only=True):
 
     `reference` is the provider's id of the dispute; `status` says whose turn it is or who won.
     `amount` is what the buyer's bank takes back and `fee_minor` the provider's fee for it, in the
-    same currency. `reason` is the provider's or scheme's reason code, `evidence_due_at` the last
-    instant at which evidence counts.
+    same currency; `fee_returned` says that the provider has given that fee back. `reason` is the
+    provider's or scheme's reason code, `evidence_due_at` the last instant at which evidence counts.
     """
 
     reference: str
@@ -214,6 +242,7 @@ class DisputeReport(Message, frozen=True, kw_only=True):
     amount: Amount
     reason: str = ""
     fee_minor: int = 0
+    fee_returned: bool = False
     evidence_due_at: datetime | None = None
 
 
@@ -229,6 +258,38 @@ class DisputeEvent(Message, frozen=True, kw_only=True):
     provider_reference: str | None
     dispute: DisputeReport
     occurred_at: datetime
+
+
+class EvidenceText(Message, frozen=True, kw_only=True):
+    """What the merchant says in a dispute, about one `category`."""
+
+    category: str
+    text: str
+
+
+class EvidenceFile(Message, frozen=True, kw_only=True):
+    """A document that supports the merchant: `media_type` has been checked against `content`."""
+
+    category: str
+    name: str
+    media_type: str
+    content: bytes
+
+
+class DisputeEvidence(Message, frozen=True, kw_only=True):
+    """Hand all evidence in, once; `provider_reference` is the provider's id of the dispute."""
+
+    key: str
+    provider_reference: str
+    texts: tuple[EvidenceText, ...] = ()
+    files: tuple[EvidenceFile, ...] = ()
+
+
+class AcceptDispute(Message, frozen=True, kw_only=True):
+    """Give the dispute up: the buyer keeps the money."""
+
+    key: str
+    provider_reference: str
 
 
 class WebhookRefused(Exception):

@@ -10,9 +10,11 @@ from __future__ import annotations
 from payengine.registry.answers import Answer, AnswerKind, CallKind, judge
 from payengine.registry.breaker import Breakers, BreakerState
 from payengine.registry.guard import Guard
+from payengine.registry.hosting import Hosting
 from payengine.registry.loader import InstalledPlugins, LoadedGateway, LoadedPlugin, PluginInfo
 from payengine.registry.registry import EnabledGateway, Registry
 from payengine.registry.tenant_settings import PluginState
+from payengine.registry.wallets import WalletDesk
 
 __all__ = [
     "Answer",
@@ -22,11 +24,13 @@ __all__ = [
     "CallKind",
     "EnabledGateway",
     "Guard",
+    "Hosting",
     "InstalledPlugins",
     "LoadedGateway",
     "LoadedPlugin",
     "PluginInfo",
     "PluginState",
     "Registry",
+    "WalletDesk",
     "judge",
 ]

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from payengine.plugin import Amount, Decline, Manifest, OperationKind, Outcome, WebhookEvent
+from payengine.plugin import (
+    Amount,
+    Decline,
+    DisputeEvent,
+    Manifest,
+    OperationKind,
+    Outcome,
+    OutcomeStatus,
+    WebhookEvent,
+)
 from payengine.plugin import from_plain as _from_plain
 from payengine.plugin import to_plain as _to_plain
 from payengine.screen import contains_card_number, redact
@@ -21,7 +30,16 @@ from payengine.screen import contains_card_number, redact
 __all__ = ["Answer", "AnswerKind", "CallKind", "clean_text", "judge", "judge_event", "said_by"]
 
 AnswerKind = Literal["outcome", "not_sent", "unknown"]
-CallKind = Literal["authorize", "increment", "capture", "void", "refund", "lookup"]
+CallKind = Literal[
+    "authorize",
+    "increment",
+    "capture",
+    "void",
+    "refund",
+    "lookup",
+    "submit_evidence",
+    "accept_dispute",
+]
 
 _MAX_MINOR = 999_999_999_999
 _MAX_NAME = 255
@@ -32,18 +50,21 @@ _MAX_SCREENED = 2_000
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _URL = re.compile(r"(?:https?://[^/\s]+|/(?!/))[!-~]*")
 _MOVES = frozenset({"succeeded", "pending", "requires_action"})
+#: Calls whose success need not name an amount.
+_WITHOUT_AMOUNT = frozenset({"void", "submit_evidence", "accept_dispute"})
+_STATUSES = frozenset(get_args(OutcomeStatus))
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine may rely on after one call.
 
     `outcome` with kind `outcome` may be booked. `not_sent` is proof that nothing was done. All
-    else is `unknown`. `reason` is a short code: "" for an outcome; `timeout`, `raised`, `nonsense`
-    for unknown; `breaker_open`, `bulkhead_full`, `refused_connection`, `deadline_passed`,
-    `not_installed`, `not_enabled`, `not_supported`, `settings_unavailable`, `not_processed` for
-    not_sent. `detail` is for people: screened, at most 500 characters. `mismatch` says that the
-    provider named another amount, currency or capture than was asked; `outcome` then holds what
-    it said.
+    else is `unknown`. `reason` is a short code: "" for an outcome; `timeout`, `raised`, `nonsense`,
+    `unmodelled` (the detail is the provider's status, which nobody here knows) for unknown;
+    `breaker_open`, `bulkhead_full`, `refused_connection`, `deadline_passed`, `not_installed`,
+    `not_enabled`, `not_supported`, `settings_unavailable`, `not_processed` for not_sent. `detail`
+    is for people: screened, at most 500 characters. `mismatch` says that the provider named another
+    amount, currency or capture than was asked; `outcome` then holds what it said.
     """
 
     kind: AnswerKind
@@ -70,6 +91,9 @@ def judge(
     `capture` is what an authorization asked; None does not compare it. A lookup may answer
     `not_found`, and its proven `not_processed` is an outcome: the lookup itself was sent.
     """
+    strange = _unmodelled(answer)
+    if strange is not None:
+        return Answer(kind="unknown", reason="unmodelled", detail=strange)
     try:
         outcome = _clean(answer)
         _check_shape(outcome, kind=kind)
@@ -89,22 +113,76 @@ def judge(
     return Answer(kind="outcome", outcome=outcome)
 
 
-def judge_event(event: object, *, manifest: Manifest) -> WebhookEvent:
+def _unmodelled(answer: object) -> str | None:
+    """The provider's status that neither the plugin nor the contract knows, or None."""
+    if type(answer) is not Outcome:
+        return None
+    # A plugin may put anything into a message, and a text's subclass may run its code.
+    status: object = answer.status
+    raw: object = answer.raw_status
+    if type(status) is str and (status == "unmodelled" or status not in _STATUSES):
+        told = raw if type(raw) is str and raw else status
+        return clean_text(told, limit=_MAX_NAME)
+    return None
+
+
+def judge_event(event: object, *, manifest: Manifest) -> WebhookEvent | DisputeEvent:
     """The event made of fresh, checked values; raises `ValueError` where it does not fit."""
+    if isinstance(event, DisputeEvent):
+        return _judge_dispute(_from_plain(_to_plain(event), DisputeEvent))
     if not isinstance(event, WebhookEvent):
         raise ValueError(f"an event is a {_class_of(event)}")
+    strange = _unmodelled(event.outcome)
+    if strange is not None:
+        # Verified all the same: it is kept for a person, and moves nothing.
+        outcome = Outcome(status="unmodelled", raw_status=strange)
+        event = msgspec.structs.replace(event, outcome=outcome)
     read = _from_plain(_to_plain(event), WebhookEvent)
-    if not read.event_id or not _is_name(read.event_id):
-        raise ValueError("the event's id is not 1 to 255 printable characters")
-    for name in (read.key, read.provider_reference):
-        if name is not None and not _is_name(name):
-            raise ValueError("a name in the event is not up to 255 printable characters")
-    if read.occurred_at.tzinfo is None:
-        raise ValueError("the event's time has no zone")
+    _check_event_names(read)
+    read = msgspec.structs.replace(read, occurred_at=_in_utc(read.occurred_at))
+    if strange is not None:
+        return read
     answer = judge(read.outcome, kind=read.kind, asked=None, manifest=manifest)
     if answer.outcome is None or answer.kind == "unknown":
         raise ValueError(answer.detail)
     return msgspec.structs.replace(read, outcome=answer.outcome)
+
+
+def _judge_dispute(read: DisputeEvent) -> DisputeEvent:
+    _check_event_names(read)
+    told = read.dispute
+    if not told.reference or not _is_name(told.reference):
+        raise ValueError("the dispute's reference is not 1 to 255 printable characters")
+    try:
+        _check_amount(told.amount)
+    except _Nonsense as problem:
+        raise ValueError(str(problem)) from None
+    if not 0 <= told.fee_minor <= _MAX_MINOR:
+        raise ValueError("fee_minor is negative or too large")
+    due = told.evidence_due_at
+    told = msgspec.structs.replace(
+        told,
+        reason=clean_text(told.reason, limit=_MAX_NAME),
+        evidence_due_at=None if due is None else _in_utc(due),
+    )
+    return msgspec.structs.replace(read, dispute=told, occurred_at=_in_utc(read.occurred_at))
+
+
+def _check_event_names(event: WebhookEvent | DisputeEvent) -> None:
+    if not event.event_id or not _is_name(event.event_id):
+        raise ValueError("the event's id is not 1 to 255 printable characters")
+    for name in (event.key, event.provider_reference):
+        if name is not None and not (name and _is_name(name)):
+            raise ValueError("a name in the event is not 1 to 255 printable characters")
+
+
+def _in_utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("a time in the event has no zone")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time in the event is out of range") from None
 
 
 def clean_text(text: str, *, limit: int = _MAX_TEXT) -> str:
@@ -162,7 +240,7 @@ def _check_shape(outcome: Outcome, *, kind: str) -> None:
             raise _Nonsense("next_action.url is neither http(s) nor relative")
     if outcome.amount is not None:
         _check_amount(outcome.amount)
-    elif status in ("succeeded", "pending") and kind != "void":
+    elif status in ("succeeded", "pending") and kind not in _WITHOUT_AMOUNT:
         raise _Nonsense(f"{status} without an amount")
     if not 0 <= outcome.fee_minor <= _MAX_MINOR:
         raise _Nonsense("fee_minor is negative or too large")

@@ -1,7 +1,8 @@
 """Does this installed plugin keep the contract, and if not, what must its author change?
 
 Loading it checks the manifest and the settings' schema; the contract tests of `payengine.testing`
-then run against the case that the plugin's function `conformance` returns.
+then run against the case that the plugin's function `conformance` returns: in this process, and for
+a plugin that will run in a plugin host, once more through a host, which is then killed twice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import msgspec
 
 from payengine.errors import PluginNotFound
 from payengine.registry.answers import clean_text, said_by
+from payengine.registry.check_host import check_in_host
+from payengine.registry.hosting import Hosting
 from payengine.registry.loader import InstalledPlugins, LoadedPlugin, PluginInfo
 from payengine.testing import CheckReport, GatewayCase, run
 
@@ -19,17 +22,21 @@ __all__ = ["PluginReport", "check_plugin"]
 
 
 class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the check found. `problem` is why no contract test could run, or ""."""
+    """What the check found. `problem` is why no contract test could run, or "".
+
+    `hosted` are the same tests through a plugin host; empty for what runs in process.
+    """
 
     info: PluginInfo
     problem: str = ""
     reports: tuple[CheckReport, ...] = ()
+    hosted: tuple[CheckReport, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether the plugin loads and none of its checks failed."""
         ready = self.info.status == "ready" and not self.problem
-        return ready and all(report.ok for report in self.reports)
+        return ready and all(report.ok for report in (*self.reports, *self.hosted))
 
     def to_plain(self) -> dict[str, Any]:
         """The report as JSON-ready builtins."""
@@ -38,15 +45,18 @@ class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
             "problem": self.problem,
             "plugin": msgspec.to_builtins(self.info),
             "gateways": [report.to_plain() for report in self.reports],
+            "in_host": [report.to_plain() for report in self.hosted],
         }
 
 
 def check_plugin(name: str, *, installed: InstalledPlugins | None = None) -> PluginReport:
     """Load the plugin `name` alone and run the contract tests on each of its gateways.
 
-    Runs an event loop of its own. Raises `PluginNotFound`.
+    Imports it into this process: call it where nothing worth protecting is held. Runs event loops
+    of its own. Raises `PluginNotFound`.
     """
-    plugins = installed or InstalledPlugins.load(only=name)
+    here = Hosting(all_in_process=True)
+    plugins = installed or InstalledPlugins.load(only=name, hosting=here)
     info = next((info for info in plugins.infos if info.name == name), None)
     if info is None:
         raise PluginNotFound(f"No plugin named {name[:100]!r} is installed.")
@@ -59,7 +69,14 @@ def check_plugin(name: str, *, installed: InstalledPlugins | None = None) -> Plu
         words = clean_text(f"conformance() failed: {said_by(problem)}")
         return PluginReport(info=info, problem=words)
     reports = [run(cases.get(one.name, one.gateway)) for one in plugin.gateways]
-    return PluginReport(info=info, reports=tuple(reports))
+    hosted: list[CheckReport] = []
+    if installed is None and info.distribution and not Hosting().is_trusted(info.distribution):
+        theirs = InstalledPlugins.load(only=name)
+        found = next(one for one in theirs.infos if one.name == name)
+        if found.status == "refused":
+            return PluginReport(info=found, problem=found.reason, reports=tuple(reports))
+        hosted = [check_in_host(theirs.plugin(name), case) for case in cases.values()]
+    return PluginReport(info=info, reports=tuple(reports), hosted=tuple(hosted))
 
 
 def _cases_of(plugin: LoadedPlugin) -> dict[str, GatewayCase]:

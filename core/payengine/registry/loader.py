@@ -1,7 +1,8 @@
 """Which plugins are installed, and which of them can be used?
 
 Each entry point is loaded by itself. One that cannot be imported, or that does not keep the
-contract, is refused with a reason that is shown; the others and the house stay up.
+contract, is refused with a reason that is shown; the others and the house stay up. What nobody
+here vouches for is never imported into this process: its plugin host imports it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,31 @@ import msgspec
 import pluggy
 
 from payengine.errors import PluginIncompatible, PluginNotFound
+from payengine.host.plugin import HostedPlugin, NotLoaded
+from payengine.host.supervisor import PluginHost
 from payengine.plugin import (
     ENTRY_POINT_GROUP,
     Gateway,
     HookSpecs,
     Manifest,
     PluginSettings,
+    Wallet,
+    WalletManifest,
 )
 from payengine.registry.answers import clean_text, said_by
-from payengine.registry.manifests import manifest_of
+from payengine.registry.hosting import Hosting
+from payengine.registry.manifests import manifest_of, wallet_manifest_of
 
-__all__ = ["InstalledPlugins", "LoadedGateway", "LoadedPlugin", "PluginInfo", "load_one"]
+__all__ = [
+    "InstalledPlugins",
+    "LoadedGateway",
+    "LoadedPlugin",
+    "LoadedWallet",
+    "PluginInfo",
+    "load_one",
+]
 
-#: The most gateways of one plugin.
+#: The most gateways, and the most wallets, of one plugin.
 _MOST_GATEWAYS = 50
 
 
@@ -36,8 +49,8 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One installed plugin, ready or refused.
 
     `name` is the entry point's; `distribution` and `version` are the installed package's and empty
-    for a plugin given as an object. `contract` and `title` are the first gateway's. `reason` says
-    why it was refused.
+    for a plugin given as an object. `contract` and `title` are the first gateway's or wallet's.
+    `reason` says why it was refused; `place` is where its code runs.
     """
 
     name: str
@@ -48,7 +61,9 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     contract: str = ""
     title: str = ""
     gateways: tuple[str, ...] = ()
+    wallets: tuple[str, ...] = ()
     test_worlds_only: bool = False
+    place: Literal["process", "host"] = "process"
 
 
 class LoadedGateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +75,19 @@ class LoadedGateway(msgspec.Struct, frozen=True, kw_only=True):
     gateway: Gateway
 
 
+class LoadedWallet(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet and the manifest that it had when it was loaded."""
+
+    name: str
+    plugin: str
+    manifest: WalletManifest
+    wallet: Wallet
+
+
 class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin that keeps the contract; `source` is its module or object.
 
-    All gateways of a plugin share one settings class: a tenant sets a plugin up once.
+    All gateways and wallets of a plugin share one settings class: a tenant sets a plugin up once.
     """
 
     info: PluginInfo
@@ -72,6 +96,7 @@ class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[LoadedGateway, ...]
     enabled_by_default_in_test: bool
     hooks: pluggy.PluginManager
+    wallets: tuple[LoadedWallet, ...] = ()
 
 
 class InstalledPlugins:
@@ -87,6 +112,9 @@ class InstalledPlugins:
         self.gateways: Mapping[str, LoadedGateway] = MappingProxyType(
             dict(sorted(gateways.items()))
         )
+        wallets = {one.name: one for plugin in ready for one in plugin.wallets}
+        #: By name, which is the kind of method that each opens.
+        self.wallets: Mapping[str, LoadedWallet] = MappingProxyType(dict(sorted(wallets.items())))
 
     @classmethod
     def load(
@@ -95,15 +123,17 @@ class InstalledPlugins:
         extra: Mapping[str, object] | None = None,
         discover: bool = True,
         only: str | None = None,
+        hosting: Hosting | None = None,
+        strangers: bool = True,
     ) -> Self:
         """Load the entry points, unless `discover` is off, and then the objects `extra` by name.
 
         The first of two plugins with one name, or with one gateway's name, stays. `only` leaves
-        every plugin of another name alone, so that its code does not run.
+        every plugin of another name alone, so that its code does not run; without `strangers` so
+        does all code that would run in a host. The hosts rest afterwards until they are called.
         """
-        found: list[tuple[PluginInfo, Callable[[], object]]] = [
-            (_origin(entry), entry.load) for entry in (_entries() if discover else ())
-        ]
+        entries = [one for one in (_entries() if discover else ()) if only in (None, one.name)]
+        found, hosts = _found(entries, hosting or Hosting(), strangers=strangers)
         for name, source in (extra or {}).items():
             found.append((PluginInfo(name=name, status="refused"), partial(_itself, source)))
         ready: list[LoadedPlugin] = []
@@ -121,6 +151,8 @@ class InstalledPlugins:
             else:
                 ready.append(plugin)
                 infos.append(plugin.info)
+        for host in hosts:
+            host.rest()
         return cls(ready=ready, infos=infos)
 
     def plugin(self, name: str) -> LoadedPlugin:
@@ -162,10 +194,15 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
     if unknown:
         raise PluginIncompatible(f"The contract has no hook named {', '.join(unknown)}.")
     gateways = tuple(_gateways_of(hooks, plugin=origin.name))
-    classes = {one.manifest.settings for one in gateways} or {PluginSettings}
+    wallets = tuple(_wallets_of(hooks, plugin=origin.name))
+    manifests: list[Manifest | WalletManifest] = [
+        *(one.manifest for one in gateways),
+        *(one.manifest for one in wallets),
+    ]
+    classes = {one.settings for one in manifests} or {PluginSettings}
     if len(classes) > 1:
         raise PluginIncompatible("Its gateways name different classes of settings.")
-    first = gateways[0].manifest if gateways else None
+    first = manifests[0] if manifests else None
     info = msgspec.structs.replace(
         origin,
         status="ready",
@@ -173,6 +210,7 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
         contract=first.contract if first else "",
         title=first.title if first else origin.name,
         gateways=tuple(one.name for one in gateways),
+        wallets=tuple(one.name for one in wallets),
         test_worlds_only=any(one.manifest.test_worlds_only for one in gateways),
     )
     return LoadedPlugin(
@@ -183,6 +221,7 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
         enabled_by_default_in_test=bool(gateways)
         and all(one.manifest.enabled_by_default_in_test for one in gateways),
         hooks=hooks,
+        wallets=wallets,
     )
 
 
@@ -201,6 +240,21 @@ def _gateways_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[Loaded
     return tuple(found.values())
 
 
+def _wallets_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedWallet]:
+    offered = [one for answer in hooks.hook.wallets() for one in answer]
+    if len(offered) > _MOST_GATEWAYS:
+        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} wallets.")
+    found: dict[str, LoadedWallet] = {}
+    for wallet in offered:
+        manifest = wallet_manifest_of(wallet)
+        if manifest.name in found:
+            raise PluginIncompatible(f"It offers two wallets named {manifest.name!r}.")
+        found[manifest.name] = LoadedWallet(
+            name=manifest.name, plugin=plugin, manifest=manifest, wallet=wallet
+        )
+    return tuple(found.values())
+
+
 def _offers(plugin: LoadedPlugin, hook: str) -> tuple[Any, ...]:
     try:
         return tuple(one for answer in getattr(plugin.hooks.hook, hook)() for one in answer)
@@ -212,6 +266,42 @@ def _offers(plugin: LoadedPlugin, hook: str) -> tuple[Any, ...]:
 
 def _itself(source: object) -> object:
     return source
+
+
+def _found(
+    entries: Sequence[EntryPoint], hosting: Hosting, *, strangers: bool
+) -> tuple[list[tuple[PluginInfo, Callable[[], object]]], list[PluginHost]]:
+    """How each entry point is brought here, and one host for each distribution of strangers."""
+    found: list[tuple[PluginInfo, Callable[[], object]]] = []
+    theirs: dict[str, list[EntryPoint]] = {}
+    for entry in entries:
+        origin = _origin(entry)
+        if not hosting.is_trusted(origin.distribution):
+            theirs.setdefault(origin.distribution, []).append(entry)
+    hosts = {
+        name: PluginHost(
+            distribution=name,
+            plugins={entry.name: entry.value for entry in own},
+            limits=hosting.limits,
+        )
+        for name, own in theirs.items()
+        if strangers
+    }
+    for entry in entries:
+        origin = _origin(entry)
+        if origin.distribution not in theirs:
+            found.append((origin, entry.load))
+        elif strangers:
+            hosted = msgspec.structs.replace(origin, place="host")
+            bring = partial(HostedPlugin, hosts[origin.distribution], entry.name)
+            found.append((hosted, bring if hosting.has_hosts else _no_host))
+    return found, list(hosts.values())
+
+
+def _no_host() -> object:
+    raise PluginIncompatible(
+        "Plugin hosts need Linux or macOS: trust it by PAYENGINE_TRUSTED_PLUGINS, or do without."
+    )
 
 
 def _entries() -> Sequence[EntryPoint]:
@@ -232,11 +322,15 @@ def _check_unique(plugin: LoadedPlugin, ready: Sequence[LoadedPlugin]) -> None:
     for other in ready:
         if other.info.name == plugin.info.name:
             raise PluginIncompatible(f"Another plugin has its name already: {_owner(other)}.")
-        taken = sorted(set(other.info.gateways) & set(plugin.info.gateways))
-        if taken:
-            raise PluginIncompatible(
-                f"The gateway {taken[0]!r} is offered by {_owner(other)} already."
-            )
+        for noun, theirs, own in (
+            ("gateway", other.info.gateways, plugin.info.gateways),
+            ("wallet", other.info.wallets, plugin.info.wallets),
+        ):
+            taken = sorted(set(theirs) & set(own))
+            if taken:
+                raise PluginIncompatible(
+                    f"The {noun} {taken[0]!r} is offered by {_owner(other)} already."
+                )
 
 
 def _owner(plugin: LoadedPlugin) -> str:
@@ -244,5 +338,8 @@ def _owner(plugin: LoadedPlugin) -> str:
 
 
 def _refused(origin: PluginInfo, problem: BaseException) -> PluginInfo:
-    words = problem.message if isinstance(problem, PluginIncompatible) else said_by(problem)
+    if isinstance(problem, PluginIncompatible):
+        words = problem.message
+    else:
+        words = str(problem) if isinstance(problem, NotLoaded) else said_by(problem)
     return msgspec.structs.replace(origin, status="refused", reason=clean_text(words))

@@ -7,23 +7,28 @@ sentence what the author has to change.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from payengine.errors import PluginIncompatible
 from payengine.plugin import (
     CONTRACT_VERSION,
+    Disputes,
     Gateway,
     Increments,
     Manifest,
     PluginSettings,
+    SavesMethods,
     Statement,
+    Wallet,
+    WalletManifest,
+    WalletSessions,
     secret_fields,
     settings_schema,
 )
 
-__all__ = ["check_contract", "manifest_of"]
+__all__ = ["check_contract", "manifest_of", "wallet_manifest_of"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _CONTRACT = re.compile(r"(?P<major>[0-9]{1,4})\.[0-9]{1,4}")
@@ -31,6 +36,8 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _METHOD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LARGEST_CONCURRENCY = 10_000
+
+ManifestT = TypeVar("ManifestT", Manifest, WalletManifest)
 
 
 def check_contract(contract: object) -> None:
@@ -51,19 +58,8 @@ def check_contract(contract: object) -> None:
 
 def manifest_of(gateway: object) -> Manifest:
     """The gateway's checked manifest; raises `PluginIncompatible` that says what is wrong."""
-    describe = getattr(gateway, "describe", None)
-    if not callable(describe):
-        raise PluginIncompatible(f"{type(gateway).__name__} has no method describe().")
-    declared = describe()
-    # The version first: a manifest of another contract may have another shape.
-    check_contract(getattr(declared, "contract", None))
-    if not isinstance(declared, Manifest):
-        raise PluginIncompatible(f"describe() returned a {type(declared).__name__}, no Manifest.")
-    fields: dict[str, Any] = {name: getattr(declared, name) for name in Manifest.__struct_fields__}
-    try:
-        manifest = msgspec.convert(fields, Manifest)
-    except msgspec.ValidationError as problem:
-        raise PluginIncompatible(f"The manifest is malformed: {problem}.") from None
+    manifest = _declared(gateway, Manifest)
+    _check_names(manifest)
     _check_texts(manifest)
     _check_numbers(manifest)
     _check_settings(manifest)
@@ -71,7 +67,44 @@ def manifest_of(gateway: object) -> Manifest:
     return manifest
 
 
-def _check_texts(manifest: Manifest) -> None:
+def wallet_manifest_of(wallet: object) -> WalletManifest:
+    """The wallet's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(wallet, WalletManifest)
+    _check_names(manifest)
+    _check_concurrency(manifest)
+    _require(
+        bool(_METHOD.fullmatch(manifest.name)),
+        "name is not a lower-case letter and up to 62 of a-z, 0-9 and _",
+    )
+    _check_settings(manifest)
+    if not isinstance(wallet, Wallet):
+        raise PluginIncompatible("The wallet lacks the method open_token.")
+    _require(
+        not manifest.sessions or isinstance(wallet, WalletSessions),
+        "sessions is set, and the wallet has no method start_session",
+    )
+    return manifest
+
+
+def _declared(source: object, kind: type[ManifestT]) -> ManifestT:
+    describe = getattr(source, "describe", None)
+    if not callable(describe):
+        raise PluginIncompatible(f"{type(source).__name__} has no method describe().")
+    declared = describe()
+    # The version first: a manifest of another contract may have another shape.
+    check_contract(getattr(declared, "contract", None))
+    if not isinstance(declared, kind):
+        raise PluginIncompatible(
+            f"describe() returned a {type(declared).__name__}, no {kind.__name__}."
+        )
+    fields: dict[str, Any] = {name: getattr(declared, name) for name in kind.__struct_fields__}
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as problem:
+        raise PluginIncompatible(f"The manifest is malformed: {problem}.") from None
+
+
+def _check_names(manifest: Manifest | WalletManifest) -> None:
     _require(
         bool(_NAME.fullmatch(manifest.name)),
         "name is not a lower-case letter and up to 62 of a-z, 0-9, _ and -",
@@ -81,6 +114,9 @@ def _check_texts(manifest: Manifest) -> None:
             0 < len(text) <= 100 and text.isprintable(),
             f"{field} is not 1 to 100 printable characters",
         )
+
+
+def _check_texts(manifest: Manifest) -> None:
     _require(bool(manifest.methods), "methods is empty")
     for field, codes, pattern in (
         ("methods", manifest.methods, _METHOD),
@@ -92,16 +128,20 @@ def _check_texts(manifest: Manifest) -> None:
     _require("authorize" in manifest.operations, "operations lacks authorize")
 
 
-def _check_numbers(manifest: Manifest) -> None:
+def _check_concurrency(manifest: Manifest | WalletManifest) -> None:
     _require(
         1 <= manifest.max_concurrency <= _LARGEST_CONCURRENCY,
         f"max_concurrency is not 1 to {_LARGEST_CONCURRENCY}",
     )
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    _check_concurrency(manifest)
     _require(manifest.key_window_s >= 0, "key_window_s is negative")
     _require(manifest.lookup_consistent_after_ms >= 0, "lookup_consistent_after_ms is negative")
 
 
-def _check_settings(manifest: Manifest) -> None:
+def _check_settings(manifest: Manifest | WalletManifest) -> None:
     settings: object = manifest.settings
     _require(
         isinstance(settings, type) and issubclass(settings, PluginSettings),
@@ -136,9 +176,18 @@ def _check_methods(gateway: object, manifest: Manifest) -> None:
         "increment" not in manifest.operations or isinstance(gateway, Increments),
         "operations lists increment, and the gateway has no such method",
     )
+    for name in ("submit_evidence", "accept_dispute"):
+        _require(
+            name not in manifest.operations or isinstance(gateway, Disputes),
+            f"operations lists {name}, and the gateway lacks the methods of Disputes",
+        )
     _require(
         not manifest.movements or isinstance(gateway, Statement),
         "movements is set, and the gateway has no such method",
+    )
+    _require(
+        not manifest.saved_methods or isinstance(gateway, SavesMethods),
+        "saved_methods is set, and the gateway lacks a method of SavesMethods",
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Self
 
 import msgspec
@@ -22,6 +24,7 @@ from payengine.errors import GatewayUnavailable, PayengineError, PluginNotEnable
 from payengine.plugin import (
     Amount,
     Call,
+    DisputeEvent,
     Manifest,
     Movement,
     PluginSettings,
@@ -33,8 +36,11 @@ from payengine.plugin import (
 )
 from payengine.registry.answers import Answer, CallKind, clean_text, judge_event, said_by
 from payengine.registry.guard import Guard
+from payengine.registry.hosting import Hosting
 from payengine.registry.loader import InstalledPlugins, LoadedGateway, PluginInfo
 from payengine.registry.tenant_settings import OpenedPlugin, PluginState, TenantSettings
+from payengine.registry.threads import Threads
+from payengine.registry.wallets import WalletDesk
 from payengine.storage import Database
 from payengine.vault import Vault
 
@@ -44,6 +50,8 @@ __all__ = ["EnabledGateway", "Registry"]
 _MOST_EVENTS = 1_000
 _CLOSE_S = 2.0
 _MOST_MOVEMENTS = 1_000_000
+#: How long a plugin may take to verify and read one webhook.
+_WEBHOOK_MS = 1_000
 
 
 class EnabledGateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +87,13 @@ class Registry:
     ) -> None:
         self.installed = plugins
         self.guard = guard or Guard()
+        #: gateway → how many answers had a status that nobody here knows; an alert rises with it.
+        self.unmodelled: Counter[str] = Counter()
+        self._threads = Threads()
         self._settings = TenantSettings(
             database, vault, plugins=plugins, clock=clock or SystemClock()
         )
+        self.wallets = WalletDesk(plugins, self._settings, self.guard)
 
     @classmethod
     def load(
@@ -93,18 +105,22 @@ class Registry:
         guard: Guard | None = None,
         extra: Mapping[str, object] | None = None,
         discover: bool = True,
+        hosting: Hosting | None = None,
     ) -> Self:
         """Load every installed plugin, and the objects `extra` by their names.
 
         Imports the plugins: call it once, before serving. Never raises because of a plugin.
+        `hosting` says whose code may run in this process.
         """
-        plugins = InstalledPlugins.load(extra=extra, discover=discover)
+        plugins = InstalledPlugins.load(extra=extra, discover=discover, hosting=hosting)
         return cls(plugins, database, vault, clock=clock, guard=guard)
 
     async def close(self) -> None:
         """Let gateways that hold connections let go of them; what one raises is its own affair."""
-        for loaded in self.installed.gateways.values():
-            release = getattr(loaded.gateway, "aclose", None)
+        gateways = [one.gateway for one in self.installed.gateways.values()]
+        wallets = [one.wallet for one in self.installed.wallets.values()]
+        for offered in (*gateways, *wallets):
+            release = getattr(offered, "aclose", None)
             if release is not None:
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(_CLOSE_S):
@@ -191,27 +207,39 @@ class Registry:
             context.tenant_id, found.gateway, found.manifest, call, kind, request, asked=asked
         )
         timings.add_gateway(time.perf_counter() - began)
+        if answer.reason == "unmodelled":
+            self.unmodelled[gateway] += 1
         return answer
 
     async def parse_webhook(
         self, context: TenantContext, gateway: str, request: WebhookRequest
-    ) -> tuple[WebhookEvent, ...]:
+    ) -> tuple[WebhookEvent | DisputeEvent, ...]:
         """The verified events of a provider's call; raises `WebhookRefused` for all else.
 
-        Whatever the plugin raises or returns that does not fit is a refusal: fail-closed.
+        Whatever the plugin raises or returns that does not fit is a refusal: fail-closed. So is
+        silence: the plugin works in a thread of its own and has one second.
         """
-        found, call = await self._opened(context, gateway, deadline_ms=1_000)
-        if not found.manifest.webhooks:
-            raise WebhookRefused(f"{found.manifest.title} takes no webhooks")
+        found, call = await self._opened(context, gateway, deadline_ms=_WEBHOOK_MS)
+        manifest = found.manifest
+        if not manifest.webhooks:
+            raise WebhookRefused(f"{manifest.title} takes no webhooks")
+
+        def read() -> tuple[WebhookEvent | DisputeEvent, ...] | str:
+            try:
+                told = tuple(islice(found.gateway.parse_webhook(call, request), _MOST_EVENTS + 1))
+                if len(told) > _MOST_EVENTS:
+                    return f"more than {_MOST_EVENTS} events"
+                return tuple(judge_event(event, manifest=manifest) for event in told)
+            except BaseException as problem:  # its words are the plugin's code too
+                return clean_text(said_by(problem))
+
         try:
-            events = tuple(found.gateway.parse_webhook(call, request))
-            if len(events) > _MOST_EVENTS:
-                raise WebhookRefused(f"more than {_MOST_EVENTS} events")
-            return tuple(judge_event(event, manifest=found.manifest) for event in events)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as problem:
-            raise WebhookRefused(clean_text(said_by(problem))) from None
+            events = await self._threads.run(found.plugin, read, timeout_s=_WEBHOOK_MS / 1000)
+        except TimeoutError:
+            raise WebhookRefused(f"{manifest.title} did not read it in time") from None
+        if isinstance(events, str):
+            raise WebhookRefused(events)
+        return events
 
     async def movements(
         self,

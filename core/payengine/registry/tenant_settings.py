@@ -28,7 +28,10 @@ from payengine.errors import (
     SensitiveDataRefused,
     VaultSealed,
 )
+from payengine.host.plugin import HostedPlugin
+from payengine.host.supervisor import HostHealth
 from payengine.plugin import PluginSettings, parse_settings, secret_fields, settings_schema
+from payengine.registry.answers import clean_text
 from payengine.registry.loader import InstalledPlugins, LoadedPlugin, PluginInfo
 from payengine.screen import contains_card_number
 from payengine.storage import Database
@@ -94,7 +97,8 @@ class PluginState(msgspec.Struct, frozen=True, kw_only=True):
 
     `schema` is the JSON Schema of its settings, empty for a refused plugin. `settings` are the
     plain fields that were saved; `secrets` has the last four characters of each saved secret.
-    `version` is 0 until something was saved.
+    `version` is 0 until something was saved. `host` is how its plugin host is, None where it
+    runs in process.
     """
 
     info: PluginInfo
@@ -103,6 +107,7 @@ class PluginState(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any]
     settings: dict[str, Any]
     secrets: dict[str, str]
+    host: HostHealth | None = None
 
 
 class _Cached(msgspec.Struct, frozen=True):
@@ -169,6 +174,7 @@ class TenantSettings:
                     schema=settings_schema(plugin.settings) if plugin else {},
                     settings=row.settings,
                     secrets={name: one.last_four for name, one in row.secrets.items()},
+                    host=_health(plugin),
                 )
             )
         return states
@@ -288,6 +294,7 @@ class TenantSettings:
             name: value for name, value in given.items() if not (name in names and value is None)
         }
         _parse(plugin, merged)
+        await _vet(plugin, merged)
         for name in sorted(names & merged.keys() - kept.keys()):
             kept[name] = await self._seal(session, tenant_id, plugin, name, merged[name])
         plain = {name: value for name, value in merged.items() if name not in names}
@@ -345,6 +352,22 @@ def _parse(plugin: LoadedPlugin, plain: dict[str, Any]) -> PluginSettings:
         raise PluginSettingsInvalid(
             f"The plugin refuses these settings: {type(problem).__name__}.", path=("settings",)
         ) from None
+
+
+def _health(plugin: LoadedPlugin | None) -> HostHealth | None:
+    source = plugin.source if plugin is not None else None
+    return source.health() if isinstance(source, HostedPlugin) else None
+
+
+async def _vet(plugin: LoadedPlugin, plain: dict[str, Any]) -> None:
+    """Let a hosted plugin's own code check what the schema does not say; it has two seconds."""
+    if isinstance(plugin.source, HostedPlugin):
+        problem = await asyncio.to_thread(plugin.source.vet, plain)
+        if problem:
+            raise PluginSettingsInvalid(
+                clean_text(f"The plugin refuses these settings: {problem.partition(':')[0]}."),
+                path=("settings",),
+            )
 
 
 def _check_given(settings: Mapping[str, Any]) -> None:

@@ -101,6 +101,28 @@ class Database:
         async with self._transaction(self._app, begin) as session:
             yield session
 
+    async def call(self, function: str, argument: Any) -> list[asyncpg.Record]:
+        """Call a function that sets each tenant's scope itself: one message, one commit.
+
+        It sees nothing before it does. Its rows tell in `ended_at` when it ended, by the server's
+        clock; what passes from then on is the wait for the commit. Raises `DatabaseUnavailable`,
+        and asyncpg's errors, after which nothing was written.
+        """
+        self.counters.statements += 1
+        timings.add_statement()
+        try:
+            rows: list[asyncpg.Record] = await self._app.fetch(
+                f"SELECT * FROM {function}($1)", argument
+            )
+        except asyncpg.DataError:
+            raise
+        except _AWAY as lost:
+            raise DatabaseUnavailable from lost
+        self.counters.commits += 1
+        ended = rows[-1]["ended_at"].timestamp() if rows else time.time()
+        timings.add_commit(max(time.time() - ended, 0.0))
+        return rows
+
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Session]:
         """A transaction that sees names and due times of all tenants, and no payload."""

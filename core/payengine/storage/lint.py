@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from payengine.storage import lint_roles
-from payengine.storage.tables import EXTRA_POLICIES, SHARED_TABLES
+from payengine.storage.tables import EXTRA_POLICIES, QUEUE_TABLES, SHARED_TABLES
 
 __all__ = ["Reader", "broken"]
 
@@ -99,6 +99,13 @@ _REWRITES = f"""
     ORDER BY rulename
 """
 
+_QUEUE_TRIGGERS = """
+    SELECT relname AS name, tgname AS trigger FROM pg_trigger
+    JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE relname = ANY ($1) AND NOT tgisinternal
+    ORDER BY tgname
+"""
+
 _LOOSE_SEQUENCES = """
     SELECT oid FROM unnest($1::oid[]) AS oid
     WHERE NOT EXISTS (SELECT FROM pg_depend WHERE objid = oid AND deptype IN ('i', 'a')
@@ -122,6 +129,8 @@ _CLOCKS = (
     "timeofday()",
     "'now'",
 )
+#: What the queue's tables have in pgqueuer's own way.
+_QUEUE_TYPES = ("pgqueuer_status", "timestamp with time zone")
 _INEXACT = ("numeric", "real", "double precision", "money")
 
 
@@ -156,6 +165,10 @@ async def broken(reader: Reader) -> list[str]:
         f"table {row['name']}: the rule {row['rule']} runs with its owner's rights"
         for row in await reader.fetch(_REWRITES)
     ]
+    faults += [
+        f"table {row['name']}: the trigger {row['trigger']} would hold up every commit"
+        for row in await reader.fetch(_QUEUE_TRIGGERS, sorted(QUEUE_TABLES))
+    ]
     faults += await lint_roles.broken(reader)
     return sorted(faults)
 
@@ -178,6 +191,8 @@ def _check_tenant_column(columns: list[Any]) -> Iterable[str]:
 def _check_columns(table: str, columns: list[Any]) -> Iterable[str]:
     for column in columns:
         name, kind = column["name"], column["type"]
+        if table in QUEUE_TABLES and kind in _QUEUE_TYPES:
+            continue
         if column["enumerated"]:
             yield f"{name} is an enum, whose operators are not leakproof: use text with a CHECK"
         if kind in _INEXACT:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from payengine.storage.tables import ROLES, SHARED_GRANTS, SHARED_TABLES, WORKER_TEXTS
+from payengine.storage.tables import (
+    QUEUE_TABLES,
+    ROLES,
+    SHARED_GRANTS,
+    SHARED_TABLES,
+    WORKER_TEXTS,
+)
 
 if TYPE_CHECKING:
     from payengine.storage.lint import Reader
@@ -143,7 +149,7 @@ def _check_grant(row: Any) -> Iterable[str]:
         yield "it may be handed on"
     elif role == _DOOR and (name, privilege) != ("directory", "SELECT"):
         yield "the door reads the directory and nothing else"
-    elif role == _WORKER:
+    elif role == _WORKER and name not in QUEUE_TABLES:
         yield from _check_worker(name, privilege, row["columns"])
     elif role == _APP and name in SHARED_TABLES:
         columns = [column.split(" ", 1)[0] for column in row["columns"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "EXTRA_POLICIES",
+    "QUEUE_TABLES",
     "ROLES",
     "SHARED_GRANTS",
     "SHARED_TABLES",
@@ -22,13 +23,39 @@ SHARED_TABLES: dict[str, str | None] = {
     "alembic_version": None,
     "directory": "tenant_id",
     "installation": None,
+    "pgqueuer": "tenant_id",
+    "pgqueuer_log": None,
+    "pgqueuer_schedules": None,
+    "pgqueuer_statistics": None,
     "tenant": "id",
 }
+
+#: Of these, the queue's, whose shape is pgqueuer's: its enumeration, its defaults from the
+#: database's clock (a queue lives on wall time) and its keys, of which the one that two tenants
+#: could share is a hash with the tenant in it. They carry names of rows and no payload.
+#: The worker may read and write every column of them; the app has the grants below.
+QUEUE_TABLES = frozenset({"pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"})
 
 #: What the app role may do with a shared table; column grants are written `UPDATE(column)`.
 SHARED_GRANTS: dict[str, frozenset[str]] = {
     "directory": frozenset({"SELECT", "INSERT", "DELETE"}),
     "installation": frozenset({"SELECT", "UPDATE(master_key_check)"}),
+    "pgqueuer": frozenset(
+        {
+            "INSERT(dedupe_key)",
+            "INSERT(entrypoint)",
+            "INSERT(execute_after)",
+            "INSERT(payload)",
+            "INSERT(priority)",
+            "INSERT(status)",
+            "INSERT(tenant_id)",
+            "SELECT(id)",
+            "SELECT(queue_manager_id)",
+            "SELECT(status)",
+            "SELECT(tenant_id)",
+            "UPDATE(heartbeat)",
+        }
+    ),
     "tenant": frozenset({"SELECT", "INSERT"}),
 }
 
@@ -36,6 +63,8 @@ SHARED_GRANTS: dict[str, frozenset[str]] = {
 #: PostgreSQL's letters: r SELECT, a INSERT, w UPDATE, d DELETE, * all.
 EXTRA_POLICIES: dict[tuple[str, str], tuple[str, str]] = {
     ("directory", "door_lookup"): ("r", "payengine_door"),
+    ("dispute", "worker_queue"): ("r", "payengine_worker"),
+    ("dispute_step", "worker_queue"): ("r", "payengine_worker"),
     ("event", "worker_publish"): ("w", "payengine_worker"),
     ("event", "worker_queue"): ("r", "payengine_worker"),
     ("event_stream", "worker_publish"): ("*", "payengine_worker"),
@@ -44,12 +73,17 @@ EXTRA_POLICIES: dict[tuple[str, str], tuple[str, str]] = {
     ("ledger_tail", "worker_queue"): ("r", "payengine_worker"),
     ("operation", "worker_queue"): ("r", "payengine_worker"),
     ("payment", "worker_queue"): ("r", "payengine_worker"),
+    ("pgqueuer", "worker_queue"): ("*", "payengine_worker"),
+    ("received_webhook", "worker_queue"): ("r", "payengine_worker"),
     ("tenant", "worker_list"): ("r", "payengine_worker"),
+    ("webhook_endpoint", "worker_queue"): ("r", "payengine_worker"),
 }
 
 #: Texts that carry no payload, so that the worker may read them of all tenants.
 WORKER_TEXTS = frozenset(
     {
+        ("dispute", "id"),
+        ("dispute_step", "id"),
         ("event", "id"),
         ("installation", "fingerprint"),
         ("installation", "master_key_check"),
@@ -57,6 +91,9 @@ WORKER_TEXTS = frozenset(
         ("operation", "id"),
         ("payment", "id"),
         ("payment", "status"),
+        ("received_webhook", "id"),
         ("tenant", "mode"),
+        ("webhook_endpoint", "id"),
+        ("webhook_endpoint", "status"),
     }
 )

@@ -9,7 +9,8 @@ Inherit the contract, and give it a case:
             return GatewayCase(gateway=MyGateway(), settings=MySettings(), ...)
 
 The same case, returned by a function `conformance` of the plugin, serves
-`payengine plugins check NAME`. `ChaosGateway` makes any gateway fail by a seed.
+`payengine plugins check NAME`. A wallet inherits `WalletContract` likewise. `ChaosGateway` makes
+any gateway fail by a seed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from payengine.testing.case import ContractBroken, GatewayCase, NotApplicable
 from payengine.testing.chaos import Chaos, ChaosGateway
 from payengine.testing.check import CheckReport, CheckResult, check_gateway, run
 from payengine.testing.contract import GatewayContract
+from payengine.testing.wallet import WalletCase, WalletContract
 
 __all__ = [
     "Chaos",
@@ -28,6 +30,8 @@ __all__ = [
     "GatewayCase",
     "GatewayContract",
     "NotApplicable",
+    "WalletCase",
+    "WalletContract",
     "check_gateway",
     "run",
 ]

@@ -29,12 +29,23 @@ from payengine.plugin import (
     WebhookRequest,
 )
 
-__all__ = ["ContractBroken", "GatewayCase", "NotApplicable", "SignWebhook", "refuse", "require"]
+__all__ = [
+    "ContractBroken",
+    "GatewayCase",
+    "NotApplicable",
+    "OpenDispute",
+    "SignWebhook",
+    "refuse",
+    "require",
+]
 
 T = TypeVar("T")
 
 #: Makes the provider's genuine webhook about an authorization, as sent and received at an instant.
 SignWebhook = Callable[[Call, Authorize, Outcome, datetime], WebhookRequest]
+
+#: Makes the buyer dispute a captured payment at the provider; the dispute's reference there.
+OpenDispute = Callable[[Gateway, Call, Authorize], Awaitable[str]]
 
 
 class ContractBroken(AssertionError):
@@ -61,8 +72,9 @@ class GatewayCase:
     """A gateway with all that its contract tests need.
 
     `amount_minor` is at least 100. `make_timeout` turns a request into one that the provider
-    carries out and whose answer is lost; `sign_webhook` makes a genuine webhook. `account` names
-    the account at the gateway, `settle_s` is how long a delayed result may take.
+    carries out and whose answer is lost; `sign_webhook` makes a genuine webhook, `open_dispute` a
+    dispute. `account` names the account at the gateway, `settle_s` is how long a delayed result may
+    take.
     """
 
     gateway: Gateway
@@ -74,6 +86,7 @@ class GatewayCase:
     pending_token: str | None = None
     make_timeout: Callable[[Authorize], Authorize] | None = None
     sign_webhook: SignWebhook | None = None
+    open_dispute: OpenDispute | None = None
     account: str = "acct_contract"
     currency: str = "EUR"
     amount_minor: int = 1_200

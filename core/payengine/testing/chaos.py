@@ -15,10 +15,13 @@ from hashlib import blake2b
 from typing import Literal, cast
 
 from payengine.plugin import (
+    AcceptDispute,
     Authorize,
     Call,
     Capture,
     DisputeEvent,
+    DisputeEvidence,
+    Disputes,
     Gateway,
     Increment,
     Increments,
@@ -135,6 +138,24 @@ class ChaosGateway:
             raise NotSent("the wrapped gateway has no increment")
         return await self._meet(
             call, request.key, "increment", lambda: inner.increment(call, request)
+        )
+
+    async def submit_evidence(self, call: Call, request: DisputeEvidence) -> Outcome:
+        """As the wrapped gateway, or a fault."""
+        inner = self.inner
+        if not isinstance(inner, Disputes):
+            raise NotSent("the wrapped gateway answers no disputes")
+        return await self._meet(
+            call, request.key, "submit_evidence", lambda: inner.submit_evidence(call, request)
+        )
+
+    async def accept_dispute(self, call: Call, request: AcceptDispute) -> Outcome:
+        """As the wrapped gateway, or a fault."""
+        inner = self.inner
+        if not isinstance(inner, Disputes):
+            raise NotSent("the wrapped gateway answers no disputes")
+        return await self._meet(
+            call, request.key, "accept_dispute", lambda: inner.accept_dispute(call, request)
         )
 
     async def movements(

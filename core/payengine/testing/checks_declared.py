@@ -10,6 +10,7 @@ import msgspec
 
 from payengine.plugin import (
     CONTRACT_VERSION,
+    Disputes,
     Gateway,
     Increments,
     Lookup,
@@ -59,6 +60,11 @@ async def manifest_is_valid(case: GatewayCase) -> None:
         ("increment" not in manifest.operations) or isinstance(case.gateway, Increments),
         "the manifest lists increment and the method is missing",
     )
+    for name in ("submit_evidence", "accept_dispute"):
+        require(
+            name not in manifest.operations or isinstance(case.gateway, Disputes),
+            f"the manifest lists {name} and the methods of Disputes are missing",
+        )
     require(
         not manifest.movements or isinstance(case.gateway, Statement),
         "the manifest declares movements and the method is missing",

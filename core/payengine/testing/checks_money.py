@@ -47,7 +47,8 @@ def require_exact(outcome: Outcome, amount: Amount, what: str) -> None:
 
 async def approval_says_what_was_asked(case: GatewayCase) -> None:
     """An approval names the amount, the currency, the reference and whether money was taken."""
-    for capture in (True, False):
+    holds = "capture" in case.manifest.operations
+    for capture in (True, False) if holds else (True,):
         request, outcome, _ = await case.approved(capture=capture)
         require_exact(outcome, request.amount, "authorize")
         require(outcome.captured is capture, f"capture={capture} answered {outcome.captured}")
@@ -156,6 +157,9 @@ async def captures_in_parts(case: GatewayCase) -> None:
 async def void_releases_the_hold(case: GatewayCase) -> None:
     """After a void nothing can be captured."""
     _needs(case, "void")
+    if "capture" not in case.manifest.operations:
+        await _void_calls_off(case)
+        return
     _, _, reference = await case.approved(capture=False)
     void = Void(key=case.key(), provider_reference=reference, amount=case.amount())
     outcome = await case.within(case.gateway.void(case.call(), void))
@@ -164,6 +168,26 @@ async def void_releases_the_hold(case: GatewayCase) -> None:
         late = _capture(case, reference, 10)
         await case.refused(case.gateway.capture(case.call(), late), "a capture after the void")
         await case.require_moved(0, late.key)
+
+
+async def _void_calls_off(case: GatewayCase) -> None:
+    """Where nothing is ever held, a void calls off what still waits for the buyer."""
+    if case.challenge_token is None:
+        raise NotApplicable("the manifest does not list capture, and the case no challenge_token")
+    request = case.payment(capture=True, token=case.challenge_token)
+    asked = await case.within(case.gateway.authorize(case.call(), request))
+    void = Void(
+        key=case.key(),
+        provider_reference=str(asked.provider_reference),
+        amount=case.amount(),
+    )
+    outcome = await case.within(case.gateway.void(case.call(), void))
+    require(outcome.status == "succeeded", f"the void answered {outcome.status}")
+    again = await case.refused(
+        case.gateway.authorize(case.call(), request), "a payment that was called off"
+    )
+    require(again is None or again.status == "declined", "what was called off came back")
+    await case.require_moved(0, request.key)
 
 
 async def refunds_never_exceed_captures(case: GatewayCase) -> None:

@@ -9,7 +9,7 @@ from payengine.payments.models import Attempt as AttemptRow
 from payengine.payments.models import Evidence as EvidenceRow
 from payengine.payments.models import Operation as OperationRow
 from payengine.payments.models import Payment as PaymentRow
-from payengine.plugin.declines import DeclineClass, decline_rule
+from payengine.plugin.declines import decline_rule
 
 from payengine_graphql.context import Wire
 from payengine_graphql.scalars import JSON, Currency, DateTime
@@ -44,15 +44,6 @@ __all__ = [
     "show_payment",
     "show_refund",
 ]
-
-_ADVICE: dict[DeclineClass, str] = {
-    "hard": "Ask for another payment method and never charge this one again.",
-    "new_method": "Ask the buyer for another payment method, or to correct this one.",
-    "customer_action": "Bring the buyer back to authenticate or to correct what was entered.",
-    "soft": "Try again on another day, or ask the buyer for another payment method.",
-    "technical": "Try again in a few minutes.",
-    "integration": "Check the gateway's settings; the buyer can do nothing about it.",
-}
 
 _First = Annotated[
     int, strawberry.argument(description="How many at most, the oldest first; 1 to 100.")
@@ -108,6 +99,7 @@ class Evidence:
     id: strawberry.ID = column("The evidence's id.")
     source: EvidenceSource = column("Where it was found.")
     finding: str = column("What was found, as an operation's status.")
+    data: JSON = column("What was said: the reason, the provider's words, or who said so.")
     created_at: DateTime = column("When it was found.")
 
 
@@ -333,7 +325,7 @@ def _decline(code: str | None) -> Decline | None:
         code=code,
         category=DeclineCategory(rule.decline_class),
         retryable=rule.auto_retry_same_method,
-        advice=_ADVICE[rule.decline_class],
+        advice=rule.advice,
     )
 
 

@@ -8,7 +8,20 @@ from payengine.registry import PluginState
 from payengine_graphql.scalars import JSON
 from payengine_graphql.types.fields import column, computed
 
-__all__ = ["Plugin", "PluginSecret"]
+__all__ = ["Plugin", "PluginHost", "PluginSecret"]
+
+
+@strawberry.type(description="The process of its own in which a stranger's plugin runs.")
+class PluginHost:
+    """See the description."""
+
+    state: str = strawberry.field(
+        description="`running`, `resting` until it is called, or `pausing` because it keeps dying."
+    )
+    deaths: int = strawberry.field(description="How often it died since the server started.")
+    jail: str = strawberry.field(
+        description="What shuts it in: `calls`, `files`, `limits`, `user`, as the machine offers."
+    )
 
 
 @strawberry.type(description="A secret setting that is saved: that it is, and how it ends.")
@@ -59,10 +72,28 @@ class Plugin:
         """From the manifests."""
         return list(self.row.info.gateways)
 
+    @computed("The names of its wallets.")
+    def wallets(self) -> list[str]:
+        """From the manifests."""
+        return list(self.row.info.wallets)
+
     @computed("Whether it exists in test worlds only.")
     def test_worlds_only(self) -> bool:
         """From the manifest."""
         return self.row.info.test_worlds_only
+
+    @computed("Where its code runs: in the engine's own `process`, or in a plugin `host`.")
+    def place(self) -> str:
+        """By its distribution's name."""
+        return self.row.info.place
+
+    @computed("How its host is; null where it runs in the engine's own process.")
+    def host(self) -> PluginHost | None:
+        """Of this server."""
+        told = self.row.host
+        if told is None:
+            return None
+        return PluginHost(state=told.state, deaths=told.deaths, jail=told.jail)
 
     @computed("The secret settings that are saved.")
     def secrets(self) -> list[PluginSecret]:

@@ -31,11 +31,15 @@ def commands() -> Sequence[Any]:
 
 @hookimpl
 def web() -> Sequence[Any]:
-    """The challenge pages of the sandbox that runs in this process."""
+    """The challenge pages and the disputes of the sandbox that runs in this process."""
     from payengine_sandbox.challenge import challenge_routes
-    from payengine_sandbox.local import provider_at, store_path
+    from payengine_sandbox.dispute_routes import dispute_control
+    from payengine_sandbox.local import book_at, provider_at, store_path
 
-    return challenge_routes(lambda: provider_at(store_path()), base_path="/plugins/sandbox")
+    return [
+        *challenge_routes(lambda: provider_at(store_path()), base_path="/plugins/sandbox"),
+        *dispute_control(lambda: book_at(store_path())),
+    ]
 
 
 def conformance() -> GatewayCase:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from payengine.plugin import (
+    AcceptDispute,
     Authorize,
     Call,
     Capture,
+    DisputeEvent,
+    DisputeEvidence,
     Increment,
     Lookup,
     Manifest,
@@ -30,7 +33,10 @@ from payengine.plugin import (
 
 from payengine_sandbox import webhooks
 from payengine_sandbox.cards import NOT_PROCESSED_CODES
+from payengine_sandbox.dispute_records import DisputeStep, ShownDispute, outcome_of_step
+from payengine_sandbox.disputes import OpenDispute, digest_of
 from payengine_sandbox.local import store_path
+from payengine_sandbox.networks import token_for
 from payengine_sandbox.records import Command, Garbled, Kind, ProviderError
 from payengine_sandbox.settings import SandboxSettings
 from payengine_sandbox.wire import Problem, Shown, movement_of, not_processed, outcome_of, us_of
@@ -46,7 +52,15 @@ MANIFEST = Manifest(
     version="0.1.0",
     contract="1.0",
     methods=("card",),
-    operations=("authorize", "increment", "capture", "void", "refund"),
+    operations=(
+        "authorize",
+        "increment",
+        "capture",
+        "void",
+        "refund",
+        "submit_evidence",
+        "accept_dispute",
+    ),
     multiple_captures=True,
     supports_idempotency=True,
     key_window_s=10 * 365 * 86_400,
@@ -55,6 +69,7 @@ MANIFEST = Manifest(
     not_processed_codes=NOT_PROCESSED_CODES,
     webhooks=True,
     movements=True,
+    network_tokens=True,
     test_worlds_only=True,
     enabled_by_default_in_test=True,
     max_concurrency=256,
@@ -71,6 +86,14 @@ class Transport(Protocol):
 
     async def lookup(self, call: Call, key: str) -> Shown | None:
         """The record of the operation sent with `key`, or None."""
+        ...
+
+    async def dispute(self, call: Call, told: OpenDispute) -> ShownDispute:
+        """The buyer disputes."""
+        ...
+
+    async def dispute_step(self, call: Call, step: DisputeStep) -> ShownDispute:
+        """Hand evidence in or give up; raises `ProviderError` for an answer that is an error."""
         ...
 
     async def movements(self, call: Call, *, since_us: int, until_us: int) -> Sequence[Shown]:
@@ -103,7 +126,7 @@ class SandboxGateway:
             amount_minor=request.amount.minor,
             currency=request.amount.currency,
             capture=request.capture,
-            token=request.payment_method.token,
+            token=token_for(request.payment_method),
             off_session=request.off_session,
             return_url=request.return_url,
             payment_id=request.payment_id,
@@ -135,7 +158,9 @@ class SandboxGateway:
         found = await self._transport().lookup(call, request.key)
         return Outcome(status="not_found") if found is None else outcome_of(found)
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         """Verify the signature, the time and the account, then read the record."""
         settings = call.settings
         secret = settings.webhook_secret if isinstance(settings, SandboxSettings) else ""
@@ -144,6 +169,24 @@ class SandboxGateway:
     async def increment(self, call: Call, request: Increment) -> Outcome:
         """Raise the hold."""
         return await self._perform(call, _follow_up("increment", request))
+
+    async def submit_evidence(self, call: Call, request: DisputeEvidence) -> Outcome:
+        """Hand the evidence in: the sandbox keeps a digest of it and no content."""
+        step = DisputeStep(
+            kind="submit_evidence",
+            key=request.key,
+            reference=request.provider_reference,
+            pieces=len(request.texts) + len(request.files),
+            digest=digest_of(request),
+        )
+        return outcome_of_step(await self._transport().dispute_step(call, step))
+
+    async def accept_dispute(self, call: Call, request: AcceptDispute) -> Outcome:
+        """Give the dispute up."""
+        step = DisputeStep(
+            kind="accept_dispute", key=request.key, reference=request.provider_reference
+        )
+        return outcome_of_step(await self._transport().dispute_step(call, step))
 
     async def movements(
         self, call: Call, *, since: datetime, until: datetime
@@ -157,6 +200,10 @@ class SandboxGateway:
             movements += map(movement_of, found[start : start + _AT_ONCE])
             await asyncio.sleep(0)
         return movements
+
+    async def dispute(self, call: Call, key: str) -> ShownDispute:
+        """For testers: the buyer disputes what was sent with the key."""
+        return await self._transport().dispute(call, OpenDispute(key=key))
 
     async def aclose(self) -> None:
         """Close what was opened; the next call opens it again."""
@@ -181,18 +228,20 @@ class SandboxGateway:
             url = os.environ.get("PAYENGINE_SANDBOX_URL")
         if url:
             return self._transports.get(url) or self._remote(url)
-        path = self._path or store_path()
-        return self._transports.get(str(path)) or self._local(path)
+        # By the folder's name as it stands: making a path of it costs more than the look-up.
+        home = os.environ.get("PAYENGINE_HOME", "") if self._path is None else ""
+        return self._transports.get(home) or self._local(home)
 
     def _remote(self, url: str) -> Transport:
         from payengine_sandbox.remote import RemoteTransport
 
         return self._transports.setdefault(url, RemoteTransport(url))
 
-    def _local(self, path: Path) -> Transport:
+    def _local(self, home: str) -> Transport:
         from payengine_sandbox.local import LocalTransport
 
-        return self._transports.setdefault(str(path), LocalTransport(path))
+        path = self._path or store_path()
+        return self._transports.setdefault(home, LocalTransport(path))
 
 
 def _follow_up(kind: Kind, request: Void | Refund | Increment) -> Command:

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from payengine.plugin import Call, NotSent
 
+from payengine_sandbox.dispute_records import DisputeStep, ShownDispute
+from payengine_sandbox.disputes import OpenDispute
 from payengine_sandbox.local import settings_of
 from payengine_sandbox.records import Command, ProviderError
 from payengine_sandbox.settings import SandboxSettings
@@ -25,6 +27,7 @@ _BEYOND_DEADLINE_S = 1.0
 _PAGE = 1000
 
 _shown = msgspec.json.Decoder(Shown)
+_dispute = msgspec.json.Decoder(ShownDispute)
 _refusal = msgspec.json.Decoder(Refusal)
 
 
@@ -85,6 +88,29 @@ class RemoteTransport:
                 return None
             raise
         return _shown.decode(answer)
+
+    async def dispute(self, call: Call, told: OpenDispute) -> ShownDispute:
+        """The buyer disputes."""
+        headers = _headers(call) | {"content-type": "application/json"}
+        content = msgspec.json.encode(told)
+        answer = await self._send(call, "POST", "/v1/disputes", headers=headers, content=content)
+        return _dispute.decode(answer)
+
+    async def dispute_step(self, call: Call, step: DisputeStep) -> ShownDispute:
+        """What the merchant asks about a dispute; raises `NotSent` as `perform` does."""
+        name = "evidence" if step.kind == "submit_evidence" else "acceptance"
+        headers = _headers(call) | {
+            "idempotency-key": step.key,
+            "content-type": "application/json",
+        }
+        answer = await self._send(
+            call,
+            "POST",
+            f"/v1/disputes/{step.reference}/{name}",
+            headers=headers,
+            content=msgspec.json.encode({"pieces": step.pieces, "digest": step.digest}),
+        )
+        return _dispute.decode(answer)
 
     async def movements(self, call: Call, *, since_us: int, until_us: int) -> Sequence[Shown]:
         """The records that moved money in the span, read page by page."""

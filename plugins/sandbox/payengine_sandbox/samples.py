@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import msgspec
-from payengine.plugin import Amount, Authorize, Call, Outcome, PaymentMethod, WebhookRequest
+from payengine.plugin import (
+    Amount,
+    Authorize,
+    Call,
+    Gateway,
+    Outcome,
+    PaymentMethod,
+    WebhookRequest,
+)
 from payengine.testing import GatewayCase
 
 from payengine_sandbox.cards import MAGIC_TOKEN
@@ -37,7 +46,14 @@ def sandbox_case(*, url: str | None = None, path: Path = _IN_MEMORY) -> GatewayC
         pending_token="tok_pending",  # noqa: S106
         make_timeout=_lose_answer,
         sign_webhook=_webhook,
+        open_dispute=_dispute,
     )
+
+
+async def _dispute(gateway: Gateway, call: Call, request: Authorize) -> str:
+    """The buyer disputes at the sandbox behind the gateway, however it is wrapped."""
+    sandbox = getattr(gateway, "inner", gateway)
+    return (await cast(SandboxGateway, sandbox).dispute(call, request.key)).reference
 
 
 def _lose_answer(request: Authorize) -> Authorize:

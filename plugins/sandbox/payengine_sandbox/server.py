@@ -20,6 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from payengine_sandbox.challenge import challenge_routes
+from payengine_sandbox.dispute_routes import dispute_control, dispute_steps
+from payengine_sandbox.disputes import DisputeBook
 from payengine_sandbox.provider import Provider
 from payengine_sandbox.records import Command, Garbled, Kind, Operation, ProviderError
 from payengine_sandbox.settings import SandboxSettings
@@ -70,6 +72,7 @@ class _Server:
         self._provider = Provider(path)
         self._courier = Courier(self._provider.engine.store, base_url=base_url)
         self._provider.engine.hear = self._courier.send
+        self._disputes = DisputeBook(self._provider, hear=self._courier.tell_dispute)
         self._base_url = base_url
         self._defaults = defaults
         self._hang_s = hang_s
@@ -83,6 +86,8 @@ class _Server:
             Route("/v1/movements", _guarded(self._movements), methods=["GET"]),
             Route("/healthz", self._healthz, methods=["GET"]),
             *challenge_routes(lambda: self._provider, base_path=""),
+            *dispute_control(lambda: self._disputes),
+            *dispute_steps(lambda: self._disputes, self._asked, hang_s=self._hang_s),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan)
 

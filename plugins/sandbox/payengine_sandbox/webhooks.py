@@ -15,11 +15,16 @@ import hmac
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
 
 import msgspec
-from payengine.plugin import WebhookEvent, WebhookRefused, WebhookRequest
+from payengine.plugin import DisputeEvent, WebhookEvent, WebhookRefused, WebhookRequest
 
+from payengine_sandbox.dispute_records import (
+    Dispute,
+    DisputeNotice,
+    ShownDispute,
+    dispute_event_of,
+)
 from payengine_sandbox.records import Operation
 from payengine_sandbox.store import Store
 from payengine_sandbox.wire import Shown, outcome_of, show
@@ -38,17 +43,25 @@ _MAX_WAITING = 10_000
 _CARRIERS = 8
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of a webhook."""
+class Notice(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="operation.updated",
+):
+    """The body of a webhook about an operation."""
 
     id: str
-    type: Literal["operation.updated"] = "operation.updated"
     account: str
     created_at: datetime
     operation: Shown
 
 
-_decoder = msgspec.json.Decoder(Notice)
+_decoder: msgspec.json.Decoder[Notice | DisputeNotice] = msgspec.json.Decoder(
+    Notice | DisputeNotice
+)
 
 
 def sign(*, secret: str, event_id: str, timestamp: int, body: bytes) -> str:
@@ -58,7 +71,9 @@ def sign(*, secret: str, event_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(digest).decode()
 
 
-def parse(request: WebhookRequest, *, secret: str, account: str) -> Sequence[WebhookEvent]:
+def parse(
+    request: WebhookRequest, *, secret: str, account: str
+) -> Sequence[WebhookEvent | DisputeEvent]:
     """The verified facts of a webhook; raises `WebhookRefused` for anything doubtful."""
     headers, body = request.headers, request.body
     event_id = headers.get("webhook-id", "")
@@ -83,6 +98,8 @@ def parse(request: WebhookRequest, *, secret: str, account: str) -> Sequence[Web
         raise WebhookRefused("The body cannot be read.") from None
     if notice.id != event_id or notice.account != account or notice.created_at.tzinfo is None:
         raise WebhookRefused("The notice is not meant for this account.")
+    if isinstance(notice, DisputeNotice):
+        return [dispute_event_of(notice)]
     shown = notice.operation
     event = WebhookEvent(
         event_id=event_id,
@@ -123,19 +140,33 @@ class Courier:
 
     def send(self, operation: Operation) -> None:
         """Begin to deliver; needs a running loop, and does nothing for an account without URL."""
-        endpoint = self._store.endpoint(operation.account)
+        self._begin(
+            Notice(
+                id=f"evt_{operation.reference[4:]}_{operation.status}",
+                account=operation.account,
+                created_at=datetime.now(UTC),
+                operation=show(operation, base_url=self._base_url),
+            )
+        )
+
+    def tell_dispute(self, dispute: Dispute, shown: ShownDispute) -> None:
+        """Begin to deliver a dispute's change; as `send` does."""
+        self._begin(
+            DisputeNotice(
+                id=f"evt_{dispute.reference}_{dispute.changes}",
+                account=dispute.account,
+                created_at=datetime.now(UTC),
+                dispute=shown,
+            )
+        )
+
+    def _begin(self, notice: Notice | DisputeNotice) -> None:
+        endpoint = self._store.endpoint(notice.account)
         if endpoint is None or not endpoint[0] or len(self._tasks) >= _MAX_WAITING:
             return
         url, secret = endpoint
-        event_id = f"evt_{operation.reference[4:]}_{operation.status}"
-        notice = Notice(
-            id=event_id,
-            account=operation.account,
-            created_at=datetime.now(UTC),
-            operation=show(operation, base_url=self._base_url),
-        )
         task = asyncio.get_running_loop().create_task(
-            self._deliver(url, secret, event_id, msgspec.json.encode(notice))
+            self._deliver(url, secret, notice.id, msgspec.json.encode(notice))
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from payengine.plugin import WebhookEvent, WebhookRefused, WebhookRequest
 from payengine_sandbox.gateway import SandboxGateway
+from payengine_sandbox.local import settings_of
 from payengine_sandbox.samples import sandbox_case
 from payengine_sandbox.settings import DEFAULT_WEBHOOK_SECRET
 from payengine_sandbox.testing import SandboxProcess, frame, payment
@@ -61,6 +62,7 @@ def signed(
 
 def read(request: WebhookRequest) -> WebhookEvent:
     [event] = parse(request, secret=DEFAULT_WEBHOOK_SECRET, account="acct_1")
+    assert isinstance(event, WebhookEvent)
     return event
 
 
@@ -181,6 +183,27 @@ async def receiver() -> AsyncIterator[Receiver]:
     await listening.wait_closed()
 
 
+async def test_in_process_every_answer_is_told(tmp_path: Path, receiver: Receiver) -> None:
+    gateway = SandboxGateway(path=tmp_path / "sandbox.sqlite3")
+    call = frame(webhook_url=receiver.url)
+    await gateway.authorize(call, payment("told"))
+    async with asyncio.timeout(15):
+        (event,) = gateway.parse_webhook(call, await receiver.received.get())
+    assert isinstance(event, WebhookEvent)
+    assert (event.key, event.outcome.status) == ("told", "succeeded")
+    await gateway.aclose()
+
+
+def test_a_webhook_address_without_a_host_lies_on_the_platform(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PAYENGINE_PUBLIC_URL", "https://pay.example.org/")
+    relative = settings_of(frame(webhook_url="/api/webhooks/sandbox/x"))
+    assert relative.webhook_url == "https://pay.example.org/api/webhooks/sandbox/x"
+    elsewhere = settings_of(frame(webhook_url="https://other.example.org/x"))
+    assert elsewhere.webhook_url == "https://other.example.org/x"
+
+
 async def test_the_server_tells_of_answers_and_late_results(
     tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -193,7 +216,8 @@ async def test_the_server_tells_of_answers_and_late_results(
         seen: list[WebhookEvent] = []
         async with asyncio.timeout(15):
             while {event.outcome.status for event in seen} != {"pending", "succeeded"}:
-                seen += gateway.parse_webhook(call, await receiver.received.get())
+                told = gateway.parse_webhook(call, await receiver.received.get())
+                seen += [event for event in told if isinstance(event, WebhookEvent)]
         assert {event.key for event in seen} == {"late"}
         assert len({event.event_id for event in seen}) == 2
         with pytest.raises(WebhookRefused):

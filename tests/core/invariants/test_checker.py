@@ -12,6 +12,7 @@ from payengine.invariants import verify
 from payengine.ledger import fold_all
 from payengine.plugin import Amount, Authorize, PaymentMethod
 
+from tests.core.payments import disputing
 from tests.engines import Shop, Till
 
 
@@ -28,7 +29,13 @@ async def _busy(shop: Shop) -> dict[str, str]:
     assert paid.operation is not None
     assert taken.operation is not None
     assert refund.operation is not None
+    lost = await shop.pay(500)
+    assert lost.operation is not None
+    dispute = await disputing.Court(shop).hear(disputing.report(lost.operation.id, amount=500))
+    while await publish_batch(shop.engine.database):
+        pass
     return {
+        "dispute": dispute.id,
         "paid": paid.payment.id,
         "charge": paid.operation.id,
         "held": held.id,
@@ -42,7 +49,7 @@ async def test_a_sound_shop_is_sound(shop: Shop) -> None:
     await _busy(shop)
     report = await verify(shop.engine, tenant_ids=[shop.context.tenant_id])
     assert (report.ok, report.broken) == (True, ())
-    assert (report.tenants, report.payments, report.movements) == (1, 4, 3)
+    assert (report.tenants, report.payments, report.movements) == (1, 5, 4)
     await fold_all(shop.engine.database)
     await shop.assert_sound()
 
@@ -133,6 +140,12 @@ _CORRUPTIONS: dict[str, tuple[str, str, str]] = {
         "DELETE FROM ledger_transfer WHERE payment_id = '{held}'",
         "ledger_reserves_what_is_held",
         "held",
+    ),
+    "a dispute that was not booked": (
+        "DELETE FROM ledger_tail WHERE transaction_id = '{dispute}:opened'; "
+        "DELETE FROM ledger_transfer WHERE transaction_id = '{dispute}:opened'",
+        "ledger_books_all_disputes",
+        "dispute",
     ),
     "a transaction that is not in the tail": (
         "DELETE FROM ledger_tail WHERE transaction_id = '{charge}:captured'",
@@ -235,6 +248,8 @@ async def corruptible(till: Till) -> AsyncIterator[Shop]:
         "; ".join(
             f"DELETE FROM {table}"
             for table in (
+                "dispute_report",
+                "dispute",
                 "evidence",
                 "event",
                 "operation",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -65,7 +65,8 @@ _RUN_OUT = _step("void", 1_000, released_minor=1_000, raw_status="hold_expired")
         ((_HOLD, _VOIDED), None, True, TransitionRefused),
         ((_HOLD, _RUN_OUT), None, True, HoldExpired),
         ((_HOLD, _step("capture", 400)), 601, True, CaptureExceedsAuthorized),
-        ((_HOLD, _step("capture", 400, "unknown")), 601, True, CaptureExceedsAuthorized),
+        ((_HOLD, _step("capture", 400, "sending")), 601, True, CaptureExceedsAuthorized),
+        ((_HOLD, _step("capture", 400, "unknown")), 1, False, OperationInFlight),
         (
             (_HOLD, _step("void", 1_000, "sending", released_minor=1_000)),
             1,
@@ -109,7 +110,7 @@ def test_a_gateway_that_captures_once_is_asked_once() -> None:
     now, known = _standing(_HOLD)
     with pytest.raises(InputInvalid):
         plan_capture(now, known, _ONCE, amount_minor=300, final=False, at=START)
-    for status in ("succeeded", "unknown"):
+    for status in ("succeeded", "sending"):
         now, known = _standing(_HOLD, _step("capture", 300, status))
         with pytest.raises(TransitionRefused):
             plan_capture(now, known, _ONCE, amount_minor=1, final=True, at=START)
@@ -154,7 +155,7 @@ def test_a_void_releases_what_is_left_or_cancels() -> None:
         ((_DECLINED,), None, TransitionRefused),
         ((_AUTO,), 1_001, RefundExceedsCaptured),
         ((_AUTO, _step("refund", 400)), 601, RefundExceedsCaptured),
-        ((_AUTO, _step("refund", 400, "unknown")), 601, RefundExceedsCaptured),
+        ((_AUTO, _step("refund", 400, "unknown")), 1, OperationInFlight),
         ((_AUTO, _step("dispute", 400)), 601, RefundExceedsCaptured),
         ((_AUTO, _step("refund", 1_000)), None, RefundExceedsCaptured),
     ],
@@ -208,3 +209,37 @@ def test_the_hold_is_the_last_that_succeeded() -> None:
     later = operation(id="op_9", status="succeeded")
     assert settled_hold([_DECLINED, _HOLD, later]) is later
     assert settled_hold([_DECLINED]) is None
+
+
+def _plan_all(*operations: Operation, at: datetime, **flags: Any) -> list[str]:
+    """The steps that are planned in spite of these operations."""
+    now, known = _standing(*operations)
+    now = msgspec.structs.replace(now, **flags)
+    tried: dict[str, Callable[[], object]] = {
+        "capture": lambda: plan_capture(now, known, MANIFEST, amount_minor=1, final=False, at=at),
+        "void": lambda: plan_void(now, known, at=at),
+        "refund": lambda: plan_refund(now, known, amount_minor=1, at=at),
+        "increment": lambda: plan_increment(now, known, MANIFEST, amount_minor=1, at=at),
+    }
+    planned = []
+    for name, plan in tried.items():
+        try:
+            plan()
+        except OperationInFlight:
+            continue
+        except PayengineError:
+            pass
+        planned.append(name)
+    return planned
+
+
+def test_nothing_is_planned_before_an_open_outcome_is_repaired() -> None:
+    lease = START + timedelta(seconds=3)
+    sent = _step("refund", 1, "sending", due_at=lease)
+    assert _plan_all(_HOLD, sent, at=lease - timedelta(microseconds=1)) != []
+    assert _plan_all(_HOLD, sent, at=lease) == []
+    assert _plan_all(_HOLD, _step("refund", 1, "unknown"), at=START) == []
+    waits = _step("refund", 1, "pending", due_at=lease)
+    assert _plan_all(_HOLD, waits, at=START + timedelta(days=1), needs_review=True) != []
+    left = _step("refund", 1, "pending")
+    assert _plan_all(_HOLD, left, at=START, needs_review=True) == []

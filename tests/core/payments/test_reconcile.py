@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,14 +14,11 @@ from payengine.payments import reconcile as reconciling
 from payengine.payments.findings import Finding
 from payengine.plugin import (
     Amount,
-    Call,
     Decline,
-    Lookup,
-    Manifest,
     Outcome,
-    hookimpl,
 )
 
+from tests.core.payments.odd import ODD, OddGateway
 from tests.engines import Shop, Till, key, open_till
 from tests.servers import HomeOfTest
 
@@ -127,7 +123,7 @@ async def test_a_pending_payment_ends_when_the_provider_says_so(shop: Shop) -> N
 
 async def test_nothing_new_may_begin_while_an_outcome_is_unknown(hasty: Till, shop: Shop) -> None:
     shop = shop.at(hasty)
-    open_ = await shop.pay(3102, "tok_magic", capture_method="MANUAL")
+    open_ = await shop.pay(3105, "tok_magic", capture_method="MANUAL")
     for step in ("capture", "void"):
         with pytest.raises(OperationInFlight):
             await getattr(shop, step)(open_.payment.id)
@@ -175,11 +171,31 @@ async def test_a_refusal_of_the_resend_proves_nothing_of_the_first(
     shop = shop.at(odd_till)
     odd.answers = [RuntimeError("lost"), _REFUSED]
     odd.found = Outcome(status="not_found")
-    open_ = await shop.pay(**_ODD)
+    open_ = await shop.pay(**ODD)
     assert open_.payment.status == "PROCESSING"
     await shop.look()
     assert (await shop.payment(open_.payment.id)).status == "PROCESSING"
     assert odd.keys == [open_.operation.id] * 2 if open_.operation else False
+
+
+async def test_what_the_provider_knows_nothing_of_and_refuses_to_do_was_not_done(
+    hasty: Till, shop: Shop
+) -> None:
+    shop = shop.at(hasty)
+    registry = shop.engine.registry
+    await registry.save_settings(shop.context, "sandbox", settings={"error_before": 1_000})
+    open_ = await shop.pay(token="tok_not_processed")
+    assert open_.payment.status == "PROCESSING"
+    await registry.save_settings(shop.context, "sandbox", settings={"error_before": 0})
+    assert open_.operation is not None
+    await shop.look(after=timedelta(seconds=1))  # lookups are not to be relied on yet
+    assert (await shop.payment(open_.payment.id)).status == "PROCESSING"
+    await shop.look()
+    after = await shop.check(open_.payment.id)
+    assert (after.status, after.needs_review) == ("CREATED", False)
+    (why,) = await shop.evidence(open_.operation.id)
+    assert (why.source, why.finding, why.data["reason"]) == ("lookup", "not_sent", "not_found")
+    await shop.assert_sound()
 
 
 async def test_after_the_window_not_found_is_proof(odd_till: Till, shop: Shop) -> None:
@@ -187,7 +203,7 @@ async def test_after_the_window_not_found_is_proof(odd_till: Till, shop: Shop) -
     shop = shop.at(odd_till)
     odd.answers = [RuntimeError("lost")]
     odd.found = Outcome(status="not_found")
-    open_ = await shop.pay(**_ODD)
+    open_ = await shop.pay(**ODD)
     await shop.look(after=timedelta(hours=2))  # past the key's window of an hour
     after = await shop.check(open_.payment.id)
     assert (after.status, after.needs_review) == ("CREATED", False)
@@ -204,7 +220,7 @@ async def test_a_late_charge_after_not_found_is_recorded_as_an_anomaly(
     shop = shop.at(odd_till)
     odd.answers = [RuntimeError("lost")]
     odd.found = Outcome(status="not_found")
-    open_ = await shop.pay(**_ODD)
+    open_ = await shop.pay(**ODD)
     assert open_.operation is not None
     await shop.look(after=timedelta(hours=2))
     outcome = Outcome(
@@ -230,7 +246,7 @@ async def test_a_window_that_closed_before_consistency_waits(odd_till: Till, sho
     shop = shop.at(odd_till)
     odd.answers = [RuntimeError("lost")]
     odd.found = Outcome(status="not_found")
-    open_ = await shop.pay(**_ODD)
+    open_ = await shop.pay(**ODD)
     await shop.look(after=timedelta(minutes=61))  # consistent only after 90 minutes
     assert (await shop.payment(open_.payment.id)).status == "PROCESSING"
     assert len(odd.keys) == 1
@@ -241,7 +257,7 @@ async def test_a_contradiction_while_it_waits_is_for_a_person(odd_till: Till, sh
     shop = shop.at(odd_till)
     odd.answers = [Outcome(status="pending", amount=Amount(1_000, "JPY"))]
     odd.found = Outcome(status="succeeded", captured=True, amount=Amount(999, "JPY"))
-    open_ = await shop.pay(**_ODD)
+    open_ = await shop.pay(**ODD)
     await shop.look()
     after = await shop.check(open_.payment.id)
     assert (after.status, after.conflicted, after.needs_review) == ("PROCESSING", True, True)
@@ -257,7 +273,7 @@ async def test_two_reconcilers_do_the_work_once(odd_till: Till, shop: Shop) -> N
     shop = shop.at(odd_till)
     odd.answers = [RuntimeError("lost"), odd.good]
     odd.found = Outcome(status="not_found")
-    open_ = await shop.pay(**_ODD)
+    open_ = await shop.pay(**ODD)
     lookups = odd.lookups
     await asyncio.gather(*(shop.look() for _ in range(5)))
     assert odd.lookups == lookups + 1
@@ -293,13 +309,13 @@ async def test_a_frozen_reconciler_cannot_write_over_the_next_one(
     frozen, thaw = asyncio.Event(), asyncio.Event()
     find = reconciling.Reconciler._find
 
-    async def freezes(self: Any, context: Any, operation: Any, *, at: Any) -> Finding | None:
-        found = await find(self, context, operation, at=at)
+    async def freezes(self: Any, context: Any, operation: Any, clock: Any) -> Any:
+        found = await find(self, context, operation, clock)
         if frozen.is_set():
             return found
         frozen.set()
         await thaw.wait()
-        return Finding(status="declined", source="lookup", outcome=_DECLINED)
+        return Finding(status="declined", source="lookup", outcome=_DECLINED), found[1]
 
     monkeypatch.setattr(reconciling.Reconciler, "_find", freezes)
     zombie = asyncio.ensure_future(shop.look(after=timedelta(minutes=1)))
@@ -337,93 +353,6 @@ _REFUSED = Outcome(
     raw_status="busy",
     decline=Decline(code="try_again_later", raw_code="busy"),
 )
-_ODD: dict[str, Any] = {"currency": "JPY"}
-
-
-class OddGateway:
-    """A provider whose answers the test dictates; it takes yen, and is asked before the sandbox."""
-
-    def __init__(self) -> None:
-        self.answers: list[Outcome | Exception] = []
-        self.found: Outcome = Outcome(status="not_found")
-        self.keys: list[str] = []
-        self.lookups = 0
-
-    @property
-    def good(self) -> Outcome:
-        """It took the thousand that was asked."""
-        return Outcome(
-            status="succeeded",
-            captured=True,
-            amount=Amount(1_000, "JPY"),
-            provider_reference="odd_1",
-        )
-
-    @classmethod
-    def of(cls, till: Till) -> OddGateway:
-        """The till's odd gateway, with nothing said yet."""
-        gateway = till.engine.registry.gateway("odd").gateway
-        assert isinstance(gateway, OddGateway)
-        gateway.__init__()  # type: ignore[misc]
-        return gateway
-
-    def describe(self) -> Manifest:
-        """It remembers keys for an hour; its lookups are consistent after ninety minutes."""
-        return Manifest(
-            name="odd",
-            title="Odd",
-            version="1",
-            currencies=("JPY",),
-            key_window_s=3_600,
-            lookup_consistent_after_ms=5_400_000,
-            not_processed_codes=("busy",),
-            enabled_by_default_in_test=True,
-        )
-
-    async def authorize(self, call: Call, request: Any) -> Outcome:
-        """The next answer."""
-        self.keys.append(request.key)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def capture(self, call: Call, request: Any) -> Outcome:
-        """Never asked."""
-        raise NotImplementedError
-
-    async def void(self, call: Call, request: Any) -> Outcome:
-        """Never asked."""
-        raise NotImplementedError
-
-    async def refund(self, call: Call, request: Any) -> Outcome:
-        """Never asked."""
-        raise NotImplementedError
-
-    async def lookup(self, call: Call, request: Lookup) -> Outcome:
-        """What the test says that it finds."""
-        self.lookups += 1
-        await asyncio.sleep(0.02)
-        return self.found
-
-    def parse_webhook(self, call: Call, request: Any) -> Sequence[Any]:
-        """It sends none."""
-        return ()
-
-
-class _OddPlugin:
-    @hookimpl
-    def gateways(self) -> Sequence[Any]:
-        return [OddGateway()]
-
-
-@pytest.fixture(scope="session")
-async def odd_till(payment_home: HomeOfTest) -> AsyncIterator[Till]:
-    """An engine with the odd gateway beside the sandbox."""
-    async with open_till(
-        payment_home, plugins={"odd": _OddPlugin()}, gateway_deadline_ms=1_000
-    ) as opened:
-        yield opened
 
 
 async def test_the_loops_end_what_is_open_by_themselves(
@@ -454,17 +383,16 @@ async def test_a_step_that_was_not_taken_says_so(shop: Shop) -> None:
     assert (await shop.refund(paid.id, 10_000)).error is None
 
 
-async def test_a_final_capture_waits_for_one_whose_outcome_is_unknown(
-    hasty: Till, shop: Shop
-) -> None:
+async def test_a_capture_waits_for_one_whose_outcome_is_unknown(hasty: Till, shop: Shop) -> None:
     held = await shop.hold(10_000, token="tok_magic")
     shop = shop.at(hasty)
     await shop.capture(held.id, 3_001, final=False)
-    with pytest.raises(OperationInFlight):
-        await shop.capture(held.id, 1_000)
-    assert (await shop.capture(held.id, 1_000, final=False)).payment.captured_minor == 1_000
-    await shop.capture(held.id)  # all the rest, and the open one keeps its share at the gateway
+    for final in (True, False):
+        with pytest.raises(OperationInFlight):
+            await shop.capture(held.id, 1_000, final=final)
     assert await shop.look()
+    assert (await shop.capture(held.id, 1_000, final=False)).payment.captured_minor == 4_001
+    await shop.capture(held.id)
     done = await shop.check(held.id)
     assert (done.captured_minor, done.capture_reserved_minor) == (10_000, 0)
     await shop.assert_sound()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,8 @@ def _live(history: History, step: tuple[str, object, object, object], *, late: b
         index = first % len(history.operations)
         known = history.operations[index].status
         ended = known in ("declined", "not_sent", "canceled", "expired")
-        if late or not ended:
+        denied = known == "succeeded" and second in ("declined", "not_sent")
+        if late or not (ended or denied):
             history.find(index, second)  # type: ignore[arg-type]
     after = history.payment.status
     assert after == before or after in PAYMENT_TRANSITIONS[before], (before, after)
@@ -114,8 +116,42 @@ def test_the_agreement_is_not_empty_talk() -> None:
 def test_a_finding_that_tells_nothing_new_changes_nothing() -> None:
     history = History(amount=1_000, capture_method="AUTOMATIC")
     assert history.find(0, "succeeded") is not None
-    for status in _ENDS:
-        assert history.find(0, status) is None  # type: ignore[arg-type]
+    for status in ("succeeded", "unknown", "pending"):
+        assert history.find(0, status) is None
+
+
+@pytest.mark.parametrize("denial", ["declined", "not_sent"])
+def test_a_success_that_is_denied_ends_alike_in_either_order(denial: str) -> None:
+    ends = []
+    for order in (("succeeded", denial, denial), (denial, "succeeded", denial)):
+        history = History(amount=1_000, capture_method="AUTOMATIC")
+        for status in order:
+            history.find(0, status)  # type: ignore[arg-type]
+        now = history.payment
+        ends.append((now.status, now.anomalies, now.needs_review, now.captured_minor, history.owed))
+        _assert_agrees(history)
+    assert ends[0] == ends[1] == ("CAPTURED", ("late_success",), True, 1_000, 1_000)
+
+
+def test_a_denial_of_what_succeeded_books_nothing_and_is_recorded_once() -> None:
+    history = History(amount=1_000, capture_method="AUTOMATIC")
+    history.find(0, "succeeded")
+    denied = history.find(0, "declined")
+    assert denied is not None
+    assert (denied.postings, denied.operation.status) == ((), "succeeded")
+    assert [event.type for event in denied.events] == ["payment.needs_review"]
+    assert history.find(0, "declined") is None
+
+
+@pytest.mark.parametrize(
+    ("known", "said"), [("pending", "requires_action"), ("requires_action", "pending")]
+)
+def test_the_answer_is_the_oldest_word(known: str, said: str) -> None:
+    waiting = operation(status=known)
+    late = Finding(status=said, source="answer")  # type: ignore[arg-type]
+    assert settle(payment(), [waiting], waiting, late, at=START) is None
+    newer = Finding(status=said, source="webhook")  # type: ignore[arg-type]
+    assert settle(payment(), [waiting], waiting, newer, at=START) is not None
 
 
 def test_a_late_capture_over_a_void_is_over_captured() -> None:
@@ -173,4 +209,29 @@ def test_another_amount_marks_the_payment_once_whatever_it_waits_for(status: str
 
 def test_looks_are_spaced_out_up_to_ten_minutes() -> None:
     waits = [(next_look(tries, at=START) - START).total_seconds() for tries in (0, 1, 2, 9, 10, 99)]
-    assert waits == [1, 2, 4, 512, 600, 600]
+    assert waits == [0.5, 1, 2, 256, 512, 600]
+
+
+def test_another_amount_for_what_has_succeeded_is_told_and_booked_no_second_time() -> None:
+    history = History(amount=1_000, capture_method="AUTOMATIC")
+    history.find(0, "succeeded")
+    said = Outcome(status="succeeded", captured=True, amount=Amount(999, "EUR"))
+    change = history.find(0, "unknown", outcome=said, mismatch=True)
+    assert change is not None
+    assert (change.postings, change.payment.conflicted) == ((), True)
+    assert [event.type for event in change.events] == [
+        "payment.conflicted",
+        "payment.needs_review",
+    ]
+    _assert_agrees(history)
+
+
+def test_an_anomaly_that_was_cleared_is_no_news() -> None:
+    history = History(amount=1_000, capture_method="AUTOMATIC")
+    history.find(0, "not_sent")
+    history.find(0, "succeeded")
+    assert history.payment.needs_review
+    history.payment = msgspec.structs.replace(history.payment, needs_review=False)
+    history.ask("refund", 400)
+    history.find(1, "succeeded")
+    assert (history.payment.anomalies, history.payment.needs_review) == (("late_success",), False)

@@ -246,7 +246,7 @@ HOSTILE: dict[str, tuple[Callable[[Call, Authorize], Awaitable[Any]], str, str]]
     "says another currency": (_says(amount=Amount(1000, "USD")), "unknown", "nonsense"),
     "says another amount": (_says(amount=Amount(999, "EUR")), "unknown", "nonsense"),
     "says that it only held": (_says(captured=False), "unknown", "nonsense"),
-    "says an unknown status": (_says(status="great"), "unknown", "nonsense"),
+    "says an unknown status": (_says(status="great"), "unknown", "unmodelled"),
     "declines without a decline": (_says(status="declined", amount=None), "unknown", "nonsense"),
     "succeeds with a decline": (_says(decline=DECLINED), "unknown", "nonsense"),
     "asks for no action": (_says(status="requires_action"), "unknown", "nonsense"),

@@ -9,7 +9,16 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from payengine.plugin import Amount, Decline, Manifest, NextAction, Outcome, WebhookEvent
+from payengine.plugin import (
+    Amount,
+    Decline,
+    DisputeEvent,
+    DisputeReport,
+    Manifest,
+    NextAction,
+    Outcome,
+    WebhookEvent,
+)
 from payengine.registry import Answer, CallKind, judge
 from payengine.registry.answers import clean_text, judge_event
 
@@ -204,3 +213,92 @@ def test_good_event_passes_unharmed() -> None:
 def test_broken_event_is_refused(broken: Any) -> None:
     with pytest.raises((ValueError, msgspec.ValidationError)):
         judge_event(broken, manifest=MANIFEST)
+
+
+def test_a_status_that_nobody_knows_is_a_verified_event_all_the_same() -> None:
+    strange = judge_event(
+        event(outcome=outcome(status="partially_maybe", raw_status="PARTIAL")), manifest=MANIFEST
+    )
+    assert isinstance(strange, WebhookEvent)
+    assert strange.outcome == Outcome(status="unmodelled", raw_status="PARTIAL")
+
+
+def test_an_events_time_is_put_into_utc() -> None:
+    east = datetime(2030, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+    assert judge_event(event(occurred_at=east), manifest=MANIFEST) == event()
+
+
+def dispute(**changes: Any) -> DisputeEvent:
+    fields: dict[str, Any] = {
+        "reference": "dsp_1",
+        "status": "needs_response",
+        "amount": Amount(1_000, "EUR"),
+        "reason": "fraudulent",
+        "fee_minor": 1_500,
+        "evidence_due_at": datetime(2030, 1, 8, tzinfo=UTC),
+    }
+    around = {"event_id": "evt_1", "key": "op_1", "provider_reference": "ch_1"}
+    around |= {name: changes.pop(name) for name in [*changes] if name in around}
+    at = changes.pop("occurred_at", datetime(2030, 1, 1, tzinfo=UTC))
+    return DisputeEvent(
+        **around,
+        dispute=DisputeReport(**(fields | changes)),
+        occurred_at=at,
+    )
+
+
+def test_a_good_dispute_passes_unharmed() -> None:
+    assert judge_event(dispute(), manifest=MANIFEST) == dispute()
+
+
+def test_a_disputes_reason_is_cleaned() -> None:
+    read = judge_event(dispute(reason="4111 1111 1111 1111\n\x00stolen"), manifest=MANIFEST)
+    assert isinstance(read, DisputeEvent)
+    assert read.dispute.reason == "[card number]  stolen"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"event_id": ""},
+        {"key": ""},
+        {"provider_reference": "x" * 256},
+        {"reference": ""},
+        {"reference": "4111111111111111"},
+        {"status": "maybe"},
+        {"amount": Amount(0, "EUR")},
+        {"amount": Amount(1, "euro")},
+        {"amount": None},
+        {"fee_minor": -1},
+        {"fee_minor": 10**15},
+        {"evidence_due_at": datetime(2030, 1, 1)},  # noqa: DTZ001
+        {"occurred_at": datetime(2030, 1, 1)},  # noqa: DTZ001
+        {"occurred_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))},
+    ],
+    ids=lambda changes: ",".join(changes),
+)
+def test_a_broken_dispute_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, msgspec.ValidationError)):
+        judge_event(dispute(**changes), manifest=MANIFEST)
+
+
+@pytest.mark.parametrize("kind", ["authorize", "capture", "refund", "lookup"])
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        (Outcome(status="unmodelled", raw_status="frozen"), "frozen"),
+        (Outcome(status="perhaps"), "perhaps"),  # type: ignore[arg-type]
+        (Outcome(status="unmodelled", raw_status=f"card {CARD}"), "card [card number]"),
+        (Outcome(status="unmodelled", raw_status="x" * 900), "x" * 255),
+    ],
+)
+def test_a_status_that_nobody_knows_is_unknown_and_named(
+    said: Outcome, named: str, kind: CallKind
+) -> None:
+    assert weighed(said, kind) == Answer(kind="unknown", reason="unmodelled", detail=named)
+
+
+@pytest.mark.parametrize("kind", ["submit_evidence", "accept_dispute"])
+def test_a_step_of_a_dispute_needs_no_amount(kind: CallKind) -> None:
+    said = Outcome(status="succeeded")
+    assert weighed(said, kind, asked=None) == Answer(kind="outcome", outcome=said)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -127,6 +129,25 @@ async def test_verified_events_pass(told: Told, tenant: TenantContext) -> None:
 async def test_all_else_is_a_refused_webhook(told: Told, tenant: TenantContext, says: Any) -> None:
     with pytest.raises(WebhookRefused):
         await told.registry(says).parse_webhook(tenant, "talk", WEBHOOK)
+
+
+async def test_a_plugin_that_hangs_is_a_refused_webhook_and_stops_nobody(
+    told: Told, tenant: TenantContext
+) -> None:
+    released = threading.Event()
+    registry = told.registry(released.wait)
+    try:
+        with pytest.raises(WebhookRefused, match="in time"):
+            await registry.parse_webhook(tenant, "talk", WEBHOOK)
+    finally:
+        released.set()
+
+
+async def test_events_without_end_are_not_read_to_the_end(
+    told: Told, tenant: TenantContext
+) -> None:
+    with pytest.raises(WebhookRefused, match="more than"):
+        await told.registry(lambda: itertools.repeat(EVENT)).parse_webhook(tenant, "talk", WEBHOOK)
 
 
 async def test_gateway_without_webhooks_is_never_asked(told: Told, tenant: TenantContext) -> None:

@@ -76,6 +76,16 @@ PLANTED = {
     ),
     "CREATE RULE planted AS ON UPDATE TO payment DO ALSO NOTHING": "rule planted runs",
     "CREATE SEQUENCE planted": "sequence planted: belongs to no column",
+    # The queue.
+    "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+    " CREATE TRIGGER planted AFTER INSERT ON pgqueuer EXECUTE FUNCTION planted()": (
+        "table pgqueuer: the trigger planted would hold up"
+    ),
+    "GRANT SELECT (payload) ON pgqueuer TO payengine_app": "SELECT(payload) on a shared table",
+    "GRANT DELETE ON pgqueuer TO payengine_app": "DELETE on a shared table is not in the closed",
+    "GRANT SELECT ON pgqueuer_log TO payengine_app": "SELECT on a shared table is not in the",
+    "ALTER TABLE pgqueuer NO FORCE ROW LEVEL SECURITY": "pgqueuer: row-level security is not",
+    "ALTER TABLE pgqueuer_log ADD bonus_minor integer": "bonus_minor must be bigint",
     # Roles.
     "ALTER ROLE payengine_app CREATEROLE": "role payengine_app: may create roles",
     "ALTER ROLE payengine_door LOGIN": "role payengine_door: may log in",

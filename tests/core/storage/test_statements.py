@@ -22,6 +22,8 @@ _TABLES = {
 _OF_ALL_TENANTS = {
     "core/payengine/events/relay.py:_PUBLISH",
     "core/payengine/ledger/folding.py:_TENANTS",
+    "core/payengine/payments/disputes/sending.py:_DUE",
+    "core/payengine/payments/disputes/sending.py:_REMIND",
     "core/payengine/payments/reconcile.py:_DUE",
     "core/payengine/payments/reconcile.py:_EXPIRED",
 }

@@ -14,11 +14,14 @@ from typing import Any, cast
 
 import msgspec
 from payengine.plugin import (
+    AcceptDispute,
     Amount,
     Authorize,
     Call,
     Capture,
     Decline,
+    DisputeEvent,
+    DisputeEvidence,
     Increment,
     Lookup,
     Manifest,
@@ -297,7 +300,9 @@ class OpenSecret(SandboxGateway):
 class BelievesEverything(SandboxGateway):
     """Reads webhooks without a look at their signature."""
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         try:
             notice: Any = json.loads(request.body)
             at = datetime.fromisoformat(notice["created_at"])
@@ -319,7 +324,9 @@ class BelievesEverything(SandboxGateway):
 class IgnoresTheTime(SandboxGateway):
     """Takes a signed webhook of any age."""
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         stamp = request.headers.get("webhook-timestamp", "")
         if stamp.isdigit():
             at = datetime.fromtimestamp(int(stamp), tz=request.received_at.tzinfo)
@@ -330,7 +337,9 @@ class IgnoresTheTime(SandboxGateway):
 class StumblesOverGarbage(SandboxGateway):
     """Reads the body before it is proved."""
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         json.loads(request.body)
         return super().parse_webhook(call, request)
 
@@ -338,8 +347,34 @@ class StumblesOverGarbage(SandboxGateway):
 class BelievesNothing(SandboxGateway):
     """Refuses what its provider signed."""
 
-    def parse_webhook(self, call: Call, request: WebhookRequest) -> Sequence[WebhookEvent]:
+    def parse_webhook(
+        self, call: Call, request: WebhookRequest
+    ) -> Sequence[WebhookEvent | DisputeEvent]:
         raise WebhookRefused("never")
+
+
+class SubmitsTwice(SandboxGateway):
+    """Forgets that evidence was handed in under a key."""
+
+    _counter = itertools.count()
+
+    async def submit_evidence(self, call: Call, request: DisputeEvidence) -> Outcome:
+        key = f"{request.key}-{next(self._counter)}"
+        return await super().submit_evidence(call, replace(request, key=key))
+
+
+class NeverGivesUp(SandboxGateway):
+    """Refuses to accept a dispute."""
+
+    async def accept_dispute(self, call: Call, request: AcceptDispute) -> Outcome:
+        return DECLINED
+
+
+class TakesAnyEvidence(SandboxGateway):
+    """Says yes to evidence for a dispute that is not there."""
+
+    async def submit_evidence(self, call: Call, request: DisputeEvidence) -> Outcome:
+        return Outcome(status="succeeded")
 
 
 #: the faulty gateway → the checks that must notice.
@@ -383,4 +418,7 @@ FAULTS: dict[type[SandboxGateway], tuple[str, ...]] = {
     IgnoresTheTime: ("stale_webhook_is_refused", "early_webhook_is_refused"),
     StumblesOverGarbage: ("garbage_webhook_is_refused",),
     BelievesNothing: ("genuine_webhook_is_read",),
+    SubmitsTwice: ("evidence_is_handed_in_once",),
+    NeverGivesUp: ("a_dispute_can_be_given_up",),
+    TakesAnyEvidence: ("an_unknown_dispute_is_refused",),
 }

@@ -1,0 +1,137 @@
+"""How are many payments written by one message?
+
+`PaymentBatches` gathers what is to be written at the same moment, of any tenants, and writes it by
+the functions `open_payments` and `settle_payments`, which set each tenant's scope before they
+touch its rows. What a batch does not write is written alone, by `payengine.payments.store`, whose
+statements say why.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from payengine import faults
+from payengine.events.models import NewEvent
+from payengine.ledger import TransferRow, transfer_rows
+from payengine.payments.models import Attempt, Operation, Payment
+from payengine.payments.settle import Change
+from payengine.storage import Database
+from payengine.storage.batches import Batches, BatchRefused
+
+__all__ = ["Opening", "PaymentBatches"]
+
+_LARGEST = 64
+_AT_ONCE = 2
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment with its first attempt, to be written under a new idempotency key."""
+
+    tenant_id: uuid.UUID
+    key: str
+    fingerprint: bytes
+    payment: Payment
+    attempt: Attempt
+    operation: Operation
+    event: NewEvent
+
+
+class _Claim(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    mutation: str
+    fingerprint: str
+    resource_id: str
+    created_at: datetime
+    customer_id: str | None
+
+
+class _Part(msgspec.Struct, kw_only=True):
+    """The rows of one tenant, by table."""
+
+    tenant_id: uuid.UUID
+    claims: list[_Claim] = msgspec.field(default_factory=list)
+    payments: list[Payment] = msgspec.field(default_factory=list)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    operations: list[Operation] = msgspec.field(default_factory=list)
+    events: list[NewEvent] = msgspec.field(default_factory=list)
+    transfers: list[TransferRow] = msgspec.field(default_factory=list)
+
+
+class PaymentBatches:
+    """The two writes of a payment's own path."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._openings = Batches(self._open, largest=_LARGEST, at_once=_AT_ONCE)
+        self._changes = Batches(self._settle, largest=_LARGEST, at_once=_AT_ONCE)
+
+    async def open(self, opening: Opening) -> bool:
+        """Claim the key and write the payment with its intent; False, and nothing, otherwise.
+
+        Raises `DatabaseUnavailable`.
+        """
+        try:
+            return await self._openings.add(opening)
+        except BatchRefused:
+            return False
+
+    async def settle(self, tenant_id: uuid.UUID, change: Change) -> bool:
+        """Write the change; False, and nothing, where a row has moved on or a batch may not.
+
+        Raises `DatabaseUnavailable`.
+        """
+        if change.canceled is not None or change.evidence is not None:
+            return False
+        try:
+            return await self._changes.add((tenant_id, change))
+        except BatchRefused:
+            return False
+
+    async def _open(self, openings: Sequence[Opening]) -> list[bool]:
+        parts: dict[uuid.UUID, _Part] = {}
+        for each in openings:
+            part = _part_of(parts, each.tenant_id)
+            part.claims.append(_claim(each))
+            part.payments.append(each.payment)
+            part.attempts.append(each.attempt)
+            part.operations.append(each.operation)
+            part.events.append(each.event)
+        opened = await self._write("open_payments", parts.values())
+        return [each.payment.id in opened for each in openings]
+
+    async def _settle(self, changes: Sequence[tuple[uuid.UUID, Change]]) -> list[bool]:
+        parts: dict[uuid.UUID, _Part] = {}
+        for tenant_id, change in changes:
+            part = _part_of(parts, tenant_id)
+            part.payments.append(change.payment)
+            part.operations.append(change.operation)
+            part.events.extend(change.events)
+            part.transfers.extend(transfer_rows(change.postings, at=change.payment.updated_at))
+        settled = await self._write("settle_payments", parts.values())
+        return [change.payment.id in settled for _, change in changes]
+
+    async def _write(self, function: str, parts: Iterable[_Part]) -> set[str]:
+        faults.point("before_commit")  # one message writes and commits
+        return {row["written"] for row in await self._database.call(function, list(parts))}
+
+
+def _part_of(parts: dict[uuid.UUID, _Part], tenant_id: uuid.UUID) -> _Part:
+    part = parts.get(tenant_id)
+    if part is None:
+        part = parts[tenant_id] = _Part(tenant_id=tenant_id)
+    return part
+
+
+def _claim(opening: Opening) -> _Claim:
+    return _Claim(
+        key=opening.key,
+        mutation="createPayment",
+        fingerprint="\\x" + opening.fingerprint.hex(),
+        resource_id=opening.payment.id,
+        created_at=opening.payment.created_at,
+        customer_id=opening.payment.customer_id,
+    )

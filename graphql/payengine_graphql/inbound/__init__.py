@@ -1,0 +1,1 @@
+"""How are the providers' webhooks shown: their addresses, what came in, what became of it?"""

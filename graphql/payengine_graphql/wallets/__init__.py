@@ -1,0 +1,1 @@
+"""How does a buyer's browser get what it needs to show a wallet?"""

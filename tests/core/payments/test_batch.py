@@ -1,0 +1,297 @@
+"""Payments of many tenants, written by one message, stay each tenant's own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from payengine.context import TenantContext
+from payengine.errors import NotFound
+from payengine.ids import new_id
+from payengine.payments import PaymentFilter, store
+from payengine.payments.batch import Opening, PaymentBatches
+from payengine.payments.findings import Finding
+from payengine.payments.models import Attempt, Operation, Payment
+from payengine.payments.settle import Change, event_of, settle
+from payengine.payments.store import ATTEMPT, EVENT, OPERATION, PAYMENT
+from payengine.plugin import Amount, Outcome
+from payengine.storage import Database
+from payengine.storage.columns import Columns
+
+from tests.conftest import Servers, make_tenant
+from tests.engines import Shop
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def opening(
+    context: TenantContext, *, key: str | None = None, customer: str | None = None
+) -> Opening:
+    """A payment that is about to be sent."""
+    payment = Payment(
+        id=new_id("pay"),
+        status="PROCESSING",
+        amount_minor=1_000,
+        currency="EUR",
+        capture_method="AUTOMATIC",
+        customer_id=customer,
+        method_kind="card",
+        gateway="sandbox",
+        metadata={"order": "ä\"'\\ \u2028"},
+        created_at=AT,
+        updated_at=AT,
+    )
+    attempt = Attempt(
+        id=new_id("att"),
+        payment_id=payment.id,
+        number=1,
+        gateway="sandbox",
+        method={"kind": "card"},
+        routing={"chosen": "sandbox"},
+        created_at=AT,
+    )
+    operation_id = new_id("op")
+    operation = Operation(
+        id=operation_id,
+        payment_id=payment.id,
+        attempt_id=attempt.id,
+        kind="authorize",
+        status="sending",
+        amount_minor=1_000,
+        currency="EUR",
+        capture=True,
+        gateway="sandbox",
+        provider_key=operation_id,
+        request={"key": operation_id},
+        sent_at=AT,
+        due_at=AT,
+        created_at=AT,
+        updated_at=AT,
+    )
+    return Opening(
+        tenant_id=context.tenant_id,
+        key=key or operation_id,
+        fingerprint=b"\x00f" * 16,
+        payment=payment,
+        attempt=attempt,
+        operation=operation,
+        event=event_of("payment.created", payment, operation, at=AT),
+    )
+
+
+def captured(opened: Opening) -> Change:
+    """What the gateway's yes changes."""
+    outcome = Outcome(
+        status="succeeded",
+        provider_reference="ref_1",
+        amount=Amount(1_000, "EUR"),
+        captured=True,
+        fee_minor=59,
+    )
+    finding = Finding(status="succeeded", source="answer", outcome=outcome)
+    change = settle(opened.payment, [opened.operation], opened.operation, finding, at=AT)
+    assert change is not None
+    return change
+
+
+async def rows(database: Database, context: TenantContext, table: str) -> list[asyncpg.Record]:
+    """Everything that the tenant sees of a table."""
+    async with database.tenant(context.tenant_id) as session:
+        return await session.fetch(f"SELECT * FROM {table} WHERE tenant_id = $1", context.tenant_id)
+
+
+async def test_each_tenants_rows_are_written_and_seen_by_it_alone(database: Database) -> None:
+    tenants = [await make_tenant(database) for _ in range(4)]
+    batches = PaymentBatches(database)
+    openings = [opening(tenant) for tenant in tenants for _ in range(3)]
+    assert await batches._open(openings) == [True] * 12
+    changes = [(each.tenant_id, captured(each)) for each in openings]
+    assert await batches._settle(changes) == [True] * 12
+    for tenant in tenants:
+        mine = [each for each in openings if each.tenant_id == tenant.tenant_id]
+        found = await rows(database, tenant, "payment")
+        assert {row["id"] for row in found} == {each.payment.id for each in mine}
+        assert {row["status"] for row in found} == {"CAPTURED"}
+        assert len(await rows(database, tenant, "ledger_transfer")) == 6
+        assert len(await rows(database, tenant, "event")) == 6
+
+
+async def test_what_is_written_is_what_the_records_say(database: Database) -> None:
+    tenant = await make_tenant(database)
+    batches = PaymentBatches(database)
+    opened = opening(tenant)
+    await batches.open(opened)
+    async with database.tenant(tenant.tenant_id) as session:
+        payment = await session.fetchrow(f"SELECT {PAYMENT.listed} FROM payment")
+        attempt = await session.fetchrow(f"SELECT {ATTEMPT.listed} FROM attempt")
+        operation = await session.fetchrow(f"SELECT {OPERATION.listed} FROM operation")
+        event = await session.fetchrow(f"SELECT {EVENT.listed} FROM event")
+        claim = await session.fetchrow("SELECT * FROM idempotency_key")
+    assert payment is not None
+    assert PAYMENT.read(payment) == opened.payment
+    assert attempt is not None
+    assert ATTEMPT.read(attempt) == opened.attempt
+    assert operation is not None
+    assert OPERATION.read(operation) == opened.operation
+    assert event is not None
+    assert EVENT.read(event) == opened.event
+    assert claim is not None
+    assert (claim["fingerprint"], claim["mutation"]) == (opened.fingerprint, "createPayment")
+    change = captured(opened)
+    assert await batches.settle(tenant.tenant_id, change)
+    async with database.tenant(tenant.tenant_id) as session:
+        payment = await session.fetchrow(f"SELECT {PAYMENT.listed} FROM payment")
+        operation = await session.fetchrow(f"SELECT {OPERATION.listed} FROM operation")
+    assert payment is not None
+    assert PAYMENT.read(payment) == change.payment
+    assert operation is not None
+    assert OPERATION.read(operation) == change.operation
+
+
+async def test_a_taken_key_opens_nothing_and_keeps_nobody_from_opening(database: Database) -> None:
+    tenant, other = await make_tenant(database), await make_tenant(database)
+    batches = PaymentBatches(database)
+    first = opening(tenant, key="order-1")
+    assert await batches.open(first)
+    again = opening(tenant, key="order-1")
+    twice = [opening(tenant, key="order-2"), opening(tenant, key="order-2")]
+    fresh, theirs = opening(tenant), opening(other, key="order-1")
+    opened = await batches._open([again, *twice, fresh, theirs])
+    assert opened[0] is False
+    assert sorted(opened[1:3]) == [False, True]
+    assert opened[3:] == [True, True]
+    assert len(await rows(database, tenant, "payment")) == 3
+    assert len(await rows(database, tenant, "operation")) == 3
+    assert len(await rows(database, other, "payment")) == 1
+
+
+async def test_a_foreign_customer_opens_nothing_and_keeps_nobody_from_opening(
+    database: Database,
+) -> None:
+    tenant, other = await make_tenant(database), await make_tenant(database)
+    customer = new_id("cus")
+    async with database.tenant(other.tenant_id) as session:
+        await session.execute(
+            "INSERT INTO customer (tenant_id, id, metadata, created_at) VALUES ($1, $2, '{}', $3)",
+            other.tenant_id,
+            customer,
+            AT,
+        )
+    batches = PaymentBatches(database)
+    opened = await batches._open(
+        [
+            opening(tenant, customer=customer),
+            opening(tenant, customer=new_id("cus")),
+            opening(tenant),
+            opening(other, customer=customer),
+        ]
+    )
+    assert opened == [False, False, True, True]
+    assert len(await rows(database, tenant, "payment")) == 1
+    assert len(await rows(database, tenant, "idempotency_key")) == 1
+
+
+async def test_a_row_that_has_moved_on_is_left_alone(database: Database) -> None:
+    tenant = await make_tenant(database)
+    batches = PaymentBatches(database)
+    late, well = opening(tenant), opening(tenant)
+    assert await batches._open([late, well]) == [True, True]
+    assert await batches.settle(tenant.tenant_id, captured(late))
+    settled = await batches._settle(
+        [(tenant.tenant_id, captured(late)), (tenant.tenant_id, captured(well))]
+    )
+    assert settled == [False, True]
+    assert len(await rows(database, tenant, "ledger_transfer")) == 4
+
+
+async def test_an_operation_that_moved_on_alone_stops_the_whole_batch(database: Database) -> None:
+    tenant = await make_tenant(database)
+    batches = PaymentBatches(database)
+    odd, well = opening(tenant), opening(tenant)
+    assert await batches._open([odd, well]) == [True, True]
+    async with database.tenant(tenant.tenant_id) as session:
+        await session.execute("UPDATE operation SET version = 7 WHERE id = $1", odd.operation.id)
+    with pytest.raises(asyncpg.SerializationError):
+        await batches._settle(
+            [(tenant.tenant_id, captured(odd)), (tenant.tenant_id, captured(well))]
+        )
+    assert {row["status"] for row in await rows(database, tenant, "payment")} == {"PROCESSING"}
+
+
+async def test_a_batch_stands_behind_no_lock_for_long(database: Database) -> None:
+    tenant = await make_tenant(database)
+    batches = PaymentBatches(database)
+    opened = opening(tenant)
+    assert await batches.open(opened)
+    async with database.tenant(tenant.tenant_id) as session:
+        await session.execute("SELECT 1 FROM payment WHERE id = $1 FOR UPDATE", opened.payment.id)
+        assert not await batches.settle(tenant.tenant_id, captured(opened))
+    assert await batches.settle(tenant.tenant_id, captured(opened))
+
+
+async def test_a_part_that_names_another_tenant_than_its_scope_is_refused(
+    database: Database,
+) -> None:
+    """The function sets the scope from the part; the rows cannot say anything else."""
+    tenant, other = await make_tenant(database), await make_tenant(database)
+    opened = opening(tenant)
+    row = msgspec.to_builtins(opened.payment) | {"tenant_id": str(other.tenant_id)}
+    claim = {"key": "k", "mutation": "createPayment", "fingerprint": "\\x00"}
+    claim |= {"resource_id": opened.payment.id, "created_at": AT.isoformat()}
+    part = {"tenant_id": str(tenant.tenant_id), "claims": [claim], "payments": [row]}
+    await database.call("open_payments", [part])
+    assert len(await rows(database, tenant, "payment")) == 1
+    assert await rows(database, other, "payment") == []
+
+
+async def test_no_scope_outlives_a_batch(database: Database) -> None:
+    tenant = await make_tenant(database)
+    assert await PaymentBatches(database).open(opening(tenant))
+    for _ in range(20):  # whichever connection is next
+        assert await database._app.fetchval("SELECT count(*) FROM payment") == 0
+
+
+async def test_the_functions_write_every_column_that_the_records_have(servers: Servers) -> None:
+    connection = await asyncpg.connect(servers.owner_url)
+    try:
+        body = await connection.fetchval(
+            "SELECT prosrc FROM pg_proc WHERE proname = 'open_payments'"
+        )
+        settles = await connection.fetchval(
+            "SELECT prosrc FROM pg_proc WHERE proname = 'settle_payments'"
+        )
+        definers = await connection.fetchval("SELECT count(*) FROM pg_proc WHERE prosecdef")
+    finally:
+        await connection.close()
+    assert definers == 0
+    tables: dict[str, Columns[Any]] = {
+        "payment": PAYMENT,
+        "attempt": ATTEMPT,
+        "operation": OPERATION,
+        "event": EVENT,
+    }
+    for table, columns in tables.items():
+        found = re.search(rf"INSERT INTO {table} \(tenant_id,([^)]*)\)", body)
+        assert found is not None
+        assert {name.strip() for name in found[1].split(",")} == set(columns.names)
+    for row, moves in (("paid", store._PAYMENT_MOVES), ("asked", store._OPERATION_MOVES)):
+        assigned = set(re.findall(rf"(\w+) = {row}\.\1\b(?! AND)", settles)) - {"id"}
+        assert assigned == set(moves)
+
+
+async def test_bad_customers_of_one_shop_do_not_spoil_the_payments_of_another(
+    shop: Shop, other_shop: Shop
+) -> None:
+    async def bad() -> None:
+        with pytest.raises(NotFound):
+            await shop.pay(customer_id=new_id("cus"))
+
+    paid = [other_shop.pay(500 + n) for n in range(20)]
+    results = await asyncio.gather(*paid, *(bad() for _ in range(20)))
+    assert {each.payment.status for each in results if each} == {"CAPTURED"}
+    assert await shop.engine.payments.page(shop.context, PaymentFilter(), first=10) == []
