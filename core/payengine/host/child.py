@@ -109,7 +109,8 @@ def main() -> None:
     desk = socket.socket(fileno=birth.desk)
     calls = socket.socket(fileno=birth.calls)
     warnings.simplefilter("ignore")
-    sys.path[:] = [*sys.path, *(path for path in birth.paths if path not in sys.path)]
+    # In the server's order: what comes first there comes first here.
+    sys.path[:] = [*birth.paths, *(path for path in sys.path if path not in birth.paths)]
     brought = _Brought()
     _load(birth, brought)
     threading.Thread(target=_desk, args=(desk, brought), daemon=True).start()
