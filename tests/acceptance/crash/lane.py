@@ -34,7 +34,7 @@ _RECOVERY_S = DEADLINE_MS / 1000 + GRACE_S + 2 * GRACE_S
 #: A point that was not passed in so long a time under load counts as one that never fired.
 _FIRES_WITHIN_S = 30.0
 _MORE_BUYERS_AFTER_S = 2.0
-_BUYERS_AT_ONCE = 24
+_BUYERS_AT_ONCE = 16
 _LOOK_S = 0.1
 #: Where nothing has come to its end for so long at the end, nothing will.
 _STANDSTILL_S = 60.0

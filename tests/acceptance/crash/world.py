@@ -69,8 +69,13 @@ _STUCK = """
     SELECT id, kind, status, raw_status, tries, due_at FROM operation
     WHERE tenant_id = $1 AND status IN ('created', 'sending', 'unknown', 'pending')
 """
+#: One that waits for the buyer is settled when that was known, not when the buyer has decided.
 _SETTLED = """
-    SELECT id, updated_at FROM operation
+    SELECT id, coalesce(
+        (SELECT min(created_at) FROM evidence
+         WHERE tenant_id = $1 AND operation_id = operation.id AND finding = 'requires_action'),
+        updated_at) AS settled_at
+    FROM operation
     WHERE tenant_id = $1 AND id = ANY ($2)
       AND status NOT IN ('created', 'sending', 'unknown', 'pending')
 """
@@ -209,7 +214,7 @@ class World:
     async def settled(self, operations: set[str]) -> dict[str, datetime]:
         """Which of the operations are settled, and since when."""
         return {
-            row["id"]: row["updated_at"]
+            row["id"]: row["settled_at"]
             for shop in self.shops
             for row in await self.rows(_SETTLED, shop, list(operations))
         }
