@@ -174,11 +174,32 @@ class Leases:
             global_concurrency_limit=None,
             heartbeat_timeout=_NEVER,
         )
-        rows = await session.fetch(query.sql, *query.args)
+        rows = await self._within(session, shares, await session.fetch(query.sql, *query.args))
         named = [row["id"] for row in rows if row["dedupe_key"] is not None]
         if named:
             await session.execute(_FORGET_NAMES, named)
         return rows
+
+    async def _within(
+        self, session: Session, shares: Mapping[Waiting, int], rows: list[asyncpg.Record]
+    ) -> list[asyncpg.Record]:
+        """What of the rows is ours to take; the rest goes back.
+
+        Jobs that ended since we counted make room under a bound, which is told by entrypoint, for
+        more than the share: one tenant would get the places that were another's.
+        """
+        left = {each.entrypoint: places for each, places in shares.items()}
+        kept: list[asyncpg.Record] = []
+        beyond: list[int] = []
+        for row in rows:
+            left[row["entrypoint"]] -= 1
+            if left[row["entrypoint"]] >= 0:
+                kept.append(row)
+            else:
+                beyond.append(row["id"])
+        if beyond:
+            await session.execute(_GIVE_BACK, beyond)
+        return kept
 
     async def _waiting(self, session: Session) -> list[Waiting]:
         """What waits, beginning behind the one that had its turn last."""

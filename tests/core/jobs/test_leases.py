@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -13,8 +14,8 @@ from payengine.jobs import leases as leases_module
 from payengine.jobs.leases import Leases, Outcome
 from payengine.jobs.models import Claim
 from payengine.jobs.queue import CURRENT
-from payengine.jobs.turns import Load
-from payengine.storage import Database
+from payengine.jobs.turns import Load, Waiting
+from payengine.storage import Database, Session
 
 from tests.conftest import make_tenant
 from tests.core.jobs.asking import (
@@ -30,6 +31,17 @@ from tests.core.jobs.asking import (
 _ROOM = Load(100, 100)
 
 
+class _Late(Leases):
+    """Between its look at what waits and its taking of it, jobs end."""
+
+    ending: tuple[Claim, ...] = ()
+
+    async def _waiting(self, session: Session) -> list[Waiting]:
+        seen = await super()._waiting(session)
+        await self.settle([Outcome(claim, "done") for claim in self.ending])
+        return seen
+
+
 def _leases(queue: Database, *, per_tenant: int = 100, tries: int = 10) -> Leases:
     handler = Diary().handler(at_once=100, per_tenant=per_tenant, tries=tries)
     return Leases(queue, {KIND: handler}, lease=LONG)
@@ -42,6 +54,24 @@ async def _claim_anew(queue: Database) -> Claim:
     assert await other.take_back() == 1
     (claim,) = await other.claim(_ROOM)
     return claim
+
+
+async def test_jobs_that_end_meanwhile_give_no_tenant_the_places_of_another(
+    queue: Database, seller: TenantContext, other_seller: TenantContext
+) -> None:
+    leases = _Late(queue, {KIND: Diary().handler(at_once=100, per_tenant=5)}, lease=LONG)
+    await ask(queue, seller.tenant_id, (f"{number}" for number in range(20)))
+    began = await leases.claim(Load(4, 4))
+    assert len(began) == 4
+    await ask(queue, other_seller.tenant_id, ["only one"])
+    leases.ending = tuple(began[:3])
+    load = Load(6, 5, Counter({KIND: 4}), Counter({seller.tenant_id: 4}))
+    taken = Counter(claim.tenant_id for claim in await leases.claim(load))
+    assert taken[seller.tenant_id] <= 1, "it took the place that was the other's"
+    leases.ending = ()
+    rest = await leases.claim(Load(100, 100))
+    assert {claim.tenant_id for claim in rest} == {seller.tenant_id, other_seller.tenant_id}
+    assert len(rest) == 4, "all that the bounds allow, and what was given back too"
 
 
 @pytest.mark.parametrize("kind", ["done", "again", "held", "back"])
