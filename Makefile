@@ -5,7 +5,7 @@ PYTHON ?= python3
 EXACTLY := $(if $(filter file,$(origin PYTHON)),,--exactly)
 
 BIN := .venv/bin
-TYPED := core/payengine tenants/payengine_tenants graphql/payengine_graphql plugins/apple_pay plugins/bank_transfer plugins/google_pay plugins/paypal plugins/sandbox plugins/stripe tests
+TYPED := core/payengine tenants/payengine_tenants graphql/payengine_graphql plugins/apple_pay plugins/bank_transfer plugins/fraud_amounts plugins/fraud_expression plugins/fraud_lists plugins/fraud_mismatch plugins/fraud_model plugins/fraud_remote plugins/fraud_rings plugins/fraud_velocity plugins/fx_ecb plugins/google_pay plugins/paypal plugins/sandbox plugins/stripe tests
 MEMBERS = $(shell sed -n 's/^name = "\(.*\)"/\1/p' \
 	core/pyproject.toml tenants/pyproject.toml graphql/pyproject.toml plugins/*/pyproject.toml)
 
@@ -19,8 +19,9 @@ help: ## Show this
 run: environment ## Serve on http://127.0.0.1:8000 with demo tenants and demo payments
 	@$(BIN)/payengine serve --demo
 
+# A process for each core, at most four; each has a PostgreSQL and a Valkey of its own.
 test: environment ## Run the tests, against a real PostgreSQL and Valkey
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: environment ## Lint, format, strict types, import contracts, tidiness
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from payengine.plugin import (
     Manifest,
     Movement,
     Outcome,
+    Void,
     hookimpl,
 )
 from payengine_sandbox.gateway import MANIFEST, SandboxGateway
@@ -48,6 +49,7 @@ class NamedSandbox(SandboxGateway):
         self.answers: list[Outcome | Exception] = []
         self.found: Outcome | Exception | None = None
         self.asked: list[Authorize] = []
+        self.voids: list[Outcome | Exception] = []
 
     def describe(self) -> Manifest:
         """The sandbox's, under this name."""
@@ -59,6 +61,10 @@ class NamedSandbox(SandboxGateway):
         if self.answers:
             return _given(self.answers.pop(0))
         return await super().authorize(call, request)
+
+    async def void(self, call: Call, request: Void) -> Outcome:
+        """The next answer that the test dictates, else the sandbox's."""
+        return _given(self.voids.pop(0)) if self.voids else await super().void(call, request)
 
     async def lookup(self, call: Call, request: Lookup) -> Outcome:
         """What the test dictates, else the truth."""

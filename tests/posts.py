@@ -16,8 +16,8 @@ import pytest
 from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.events import EventLog, NewEvent, publish_batch
+from payengine.events.writing import insert_event
 from payengine.ids import new_id
-from payengine.payments.store import insert_event
 from payengine.settings import Settings
 from payengine.storage import Database
 from payengine.vault import Vault

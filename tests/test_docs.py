@@ -210,11 +210,12 @@ def event_types() -> set[str]:
     """The types that the rooms write."""
     found = {
         node.value
-        for path in (ROOT / "core/payengine/payments").rglob("*.py")
+        for room in ("payments", "fraud")
+        for path in (ROOT / "core/payengine" / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
-        and re.fullmatch(r"(payment|refund|dispute)\.[a-z_]+", node.value)
+        and re.fullmatch(r"(payment|refund|dispute|fraud)\.[a-z_]+", node.value)
     }
     lanes = (ROOT / "core/payengine/webhooks/lanes.py").read_text()
     found |= set(re.findall(r'"(webhook_endpoint\.[a-z_]+)"', lanes))

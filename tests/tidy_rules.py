@@ -49,7 +49,8 @@ _MAKING = re.compile(
 
 #: Where integers alone may be: amounts pass through here.
 _MONEY = re.compile(
-    r"core/payengine/(money|ledger)/|core/payengine/payments/(fold|plans|books|settle|requests)\.py"
+    r"core/payengine/(money|ledger|marketplace|fx|reports)/|core/payengine/payments/(fold|plans|books|settle|requests)\.py"
+    r"|core/payengine/billing/(decimals|pricing|proration|usage)\.py"
 )
 
 #: Modules that may ask the wall for the time, and why it is not business time there.

@@ -20,6 +20,7 @@ from payengine import __version__
 from payengine.errors import PayengineError
 from payengine.jobs.cli import jobs_app
 from payengine.registry.cli import plugins_app
+from payengine.training.cli import fraud_app
 
 if TYPE_CHECKING:
     from payengine.invariants import Report
@@ -34,6 +35,7 @@ app = App(
     version=__version__,
     result_action="return_value",
 )
+app.command(fraud_app)
 app.command(jobs_app)
 app.command(plugins_app)
 
@@ -166,9 +168,17 @@ def _add_commands(wanted: str | None) -> None:
             app.command(offered)
 
 
+def _is_broken(argument: str) -> bool:
+    """Whether bytes stood there that are no UTF-8: Python keeps them as surrogates."""
+    return any("\ud800" <= letter <= "\udfff" for letter in argument)
+
+
 def main() -> None:
     """The program `payengine`."""
     arguments = sys.argv[1:]
+    if any(map(_is_broken, arguments)):
+        print("payengine: an argument is not text in UTF-8.", file=sys.stderr)
+        sys.exit(2)
     words = [argument for argument in arguments if not argument.startswith("-")]
     _add_commands(words[0] if words else None)
     try:
@@ -182,4 +192,9 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as problem:
+        if problem.filename is None:
+            raise  # no file that somebody named: a fault of ours, of which everything is shown
+        print(f"payengine: {problem.filename}: {problem.strerror}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(result if isinstance(result, int) else 0)

@@ -10,7 +10,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "FixedClock", "SystemClock"]
+__all__ = ["Clock", "FixedClock", "SystemClock", "wall_now"]
+
+
+def wall_now() -> datetime:
+    """The wall's instant, for leases, timeouts and windows: no test clock moves it."""
+    return datetime.now(UTC)
 
 
 class Clock(Protocol):

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from payengine.background import Background, Poller
+from payengine.billing.catalogue import Catalogue
+from payengine.billing.usage_log import UsageLog
 from payengine.clock import Clock, SystemClock
 from payengine.customers import Customers
 from payengine.embedded import running_servers
 from payengine.errors import InputInvalid
 from payengine.events import EventLog, Feed
 from payengine.events.wakeups import WakeUps
+from payengine.fraud.desk import FraudDesk
+from payengine.fraud.screening import Screening
 from payengine.jobs import Cron, CronTable, Handler, JobDesk, Runner
 from payengine.jobs.tidy import NIGHTLY, tidy_handler
 from payengine.ledger import Ledger
@@ -28,6 +32,7 @@ from payengine.payments.disputes import Disputes
 from payengine.payments.inbound import Inbound
 from payengine.payments.review import Reviews
 from payengine.registry import Hosting, Registry
+from payengine.retention import FORGETTING, retention_handler
 from payengine.routing import Router
 from payengine.settings import Settings
 from payengine.storage import Database, migrate
@@ -48,8 +53,12 @@ class Engine:
     vault: Vault
     registry: Registry
     router: Router
+    fraud: Screening
+    fraud_desk: FraudDesk
     payments: Payments
     customers: Customers
+    catalogue: Catalogue
+    usage: UsageLog
     ledger: Ledger
     events: EventLog
     feed: Feed
@@ -64,12 +73,12 @@ class Engine:
 
 
 #: What happens by the calendar, each in a job of its kind.
-_CALENDAR: tuple[Cron, ...] = (NIGHTLY,)
+_CALENDAR: tuple[Cron, ...] = (NIGHTLY, FORGETTING)
 
 
-def _handlers(database: Database) -> list[Handler]:
+def _handlers(database: Database, settings: Settings) -> list[Handler]:
     """The jobs of the rooms, a handler for each kind."""
-    return [tidy_handler(database)]
+    return [tidy_handler(database), retention_handler(database, settings)]
 
 
 @asynccontextmanager
@@ -118,7 +127,9 @@ async def open_engine(
             log=log,
             feed=feed,
             wake_ups=wake_ups,
-            jobs=_runner(settings, database, [*_handlers(database), *handlers], only=only_jobs),
+            jobs=_runner(
+                settings, database, [*_handlers(database, settings), *handlers], only=only_jobs
+            ),
         )
         stack.push_async_callback(engine.webhooks.pump.close)
         stack.push_async_callback(engine.inbound.applier.rest)
@@ -142,6 +153,7 @@ def _assemble(
     jobs: Runner,
 ) -> Engine:
     unpublished = asyncio.Event()
+    fraud = Screening(database, vault=vault, plugins=registry.installed, clock=clock)
     means = Means(
         database=database,
         batches=PaymentBatches(database),
@@ -151,21 +163,16 @@ def _assemble(
         clock=clock,
         deadline_ms=settings.gateway_deadline_ms,
         nudge=unpublished.set,
+        fraud=fraud,
     )
-    webhooks = Webhooks.of(
-        WebhookMeans(
-            database=database,
-            vault=vault,
-            clock=clock,
-            log=log,
-            sender=Sender(Addresses.from_settings(settings)),
-            nudge=unpublished.set,
-        )
-    )
+    webhooks = _webhooks(settings, means, log)
     recorder = Recorder(means)
     reconciler = Reconciler(means, recorder)
     disputes = Disputes(means)
     inbound = Inbound.of(means, recorder, disputes=disputes)
+    payments = Payments(means, recorder)
+    reviews = Reviews(means, recorder, payments)
+    fraud_desk = FraudDesk.of(database, fraud, clock=clock, nudge=unpublished.set)
     return Engine(
         settings=settings,
         database=database,
@@ -173,14 +180,18 @@ def _assemble(
         vault=vault,
         registry=registry,
         router=router,
-        payments=Payments(means, recorder),
+        fraud=fraud,
+        fraud_desk=fraud_desk,
+        payments=payments,
         customers=Customers(database=database, vault=vault, clock=clock),
+        catalogue=Catalogue(database=database, clock=clock),
+        usage=UsageLog(database=database, clock=clock),
         ledger=Ledger(database),
         events=log,
         feed=feed,
         reconciler=reconciler,
         disputes=disputes,
-        reviews=Reviews(means, recorder),
+        reviews=reviews,
         inbound=inbound,
         webhooks=webhooks,
         jobs=jobs,
@@ -189,7 +200,7 @@ def _assemble(
             database=database,
             feed=feed,
             wake_ups=wake_ups,
-            pollers=_pollers(reconciler, disputes, inbound, webhooks),
+            pollers=_pollers(reconciler, disputes, reviews, fraud_desk, inbound, webhooks),
             jobs=jobs,
             calendar=CronTable(database, _CALENDAR),
             unpublished=unpublished,
@@ -197,13 +208,33 @@ def _assemble(
     )
 
 
+def _webhooks(settings: Settings, means: Means, log: EventLog) -> Webhooks:
+    return Webhooks.of(
+        WebhookMeans(
+            database=means.database,
+            vault=means.vault,
+            clock=means.clock,
+            log=log,
+            sender=Sender(Addresses.from_settings(settings)),
+            nudge=means.nudge,
+        )
+    )
+
+
 def _pollers(
-    reconciler: Reconciler, disputes: Disputes, inbound: Inbound, webhooks: Webhooks
+    reconciler: Reconciler,
+    disputes: Disputes,
+    reviews: Reviews,
+    fraud_desk: FraudDesk,
+    inbound: Inbound,
+    webhooks: Webhooks,
 ) -> list[Poller]:
     """What each room takes by itself when it is due."""
     return [
         Poller("reconcile", lambda at: reconciler.run_once(at=at), every_s=0.5),
         Poller("disputes", lambda at: disputes.run_once(at=at), every_s=1.0),
+        Poller("reviews", lambda at: reviews.run_once(at=at), every_s=1.0),
+        Poller("fraud_watch", lambda at: fraud_desk.watching.run_once(at=at), every_s=5.0),
         Poller("inbound", lambda at: inbound.applier.run_once(at=at), every_s=0.25),
         Poller("webhooks", lambda at: webhooks.pump.run_once(at=at), every_s=0.25),
     ]

@@ -13,16 +13,21 @@ from typing import ClassVar
 __all__ = [
     "AmountNotPositive",
     "AmountTooLarge",
+    "AmountTooSmall",
     "AuthorizationExceeded",
     "CaptureExceedsAuthorized",
     "ConfigurationError",
     "Conflict",
+    "CreditNoteExceedsInvoice",
     "CurrencyMismatch",
     "CursorInvalid",
     "DatabaseUnavailable",
     "EnvironmentProblem",
+    "EventPeriodFinalized",
+    "EventTimestampOutOfRange",
     "EvidenceDeadlinePassed",
     "EvidenceRefused",
+    "FxQuoteExpired",
     "GatewayUnavailable",
     "HoldAlreadyResolved",
     "HoldExpired",
@@ -30,6 +35,7 @@ __all__ = [
     "IdempotencyKeyMalformed",
     "InputInvalid",
     "InsufficientAvailableBalance",
+    "InvoiceInvalidTransition",
     "LeaseLost",
     "LedgerAmountNotPositive",
     "LedgerTransactionConflict",
@@ -38,18 +44,24 @@ __all__ = [
     "OperationInFlight",
     "PayengineError",
     "PaymentMethodInvalid",
+    "PayoutsNotEnabled",
     "PermissionDenied",
     "PluginIncompatible",
     "PluginNotEnabled",
     "PluginNotFound",
     "PluginSettingsInvalid",
+    "PriceCurrencyNotAvailable",
     "QueryRefused",
     "RateLimited",
+    "RateNotAvailable",
     "RefundExceedsCaptured",
+    "RefundExceedsRemaining",
     "ReviewClaimed",
     "ReviewSettled",
     "RoutingPolicyInvalid",
     "SensitiveDataRefused",
+    "SplitExceedsAmount",
+    "SplitNotExhaustive",
     "TransitionRefused",
     "Unauthenticated",
     "UnknownCurrency",
@@ -120,6 +132,24 @@ class AmountTooLarge(InputInvalid):
     code = "AMOUNT_TOO_LARGE"
 
 
+class AmountTooSmall(InputInvalid):
+    """The amount is worth less than one minor unit of the other currency."""
+
+    code = "AMOUNT_TOO_SMALL"
+
+
+class SplitExceedsAmount(InputInvalid):
+    """The parts of the split are together more than the amount."""
+
+    code = "SPLIT_EXCEEDS_AMOUNT"
+
+
+class SplitNotExhaustive(InputInvalid):
+    """The parts of the split are together less than the amount, and none takes the remainder."""
+
+    code = "SPLIT_NOT_EXHAUSTIVE"
+
+
 class IdempotencyKeyMalformed(InputInvalid):
     """An idempotency key has 1 to 255 printable ASCII characters and no spaces at its ends."""
 
@@ -142,6 +172,24 @@ class EvidenceRefused(InputInvalid):
     """This cannot be evidence: its type, its size or its content is not accepted."""
 
     code = "EVIDENCE_REFUSED"
+
+
+class PriceCurrencyNotAvailable(InputInvalid):
+    """The price is not offered in this currency; nothing is converted."""
+
+    code = "PRICE_CURRENCY_NOT_AVAILABLE"
+
+
+class EventTimestampOutOfRange(InputInvalid):
+    """A usage event lies at most 35 days in the past and 5 minutes in the future."""
+
+    code = "EVENT_TIMESTAMP_OUT_OF_RANGE"
+
+
+class EventPeriodFinalized(InputInvalid):
+    """The period of the usage event is invoiced already, and the meter takes no late ones."""
+
+    code = "EVENT_PERIOD_FINALIZED"
 
 
 class RoutingPolicyInvalid(InputInvalid):
@@ -223,6 +271,12 @@ class RefundExceedsCaptured(Conflict):
     code = "REFUND_EXCEEDS_CAPTURED"
 
 
+class RefundExceedsRemaining(Conflict):
+    """More would be given back than is still refundable."""
+
+    code = "REFUND_EXCEEDS_REMAINING"
+
+
 class EvidenceDeadlinePassed(Conflict):
     """The last instant at which evidence counts in this dispute is over."""
 
@@ -276,6 +330,36 @@ class InsufficientAvailableBalance(Conflict):
     """The account's available balance is smaller than the amount."""
 
     code = "INSUFFICIENT_AVAILABLE_BALANCE"
+
+
+class PayoutsNotEnabled(Conflict):
+    """This account may not be paid out yet: it is not verified, or it is paused or rejected."""
+
+    code = "PAYOUTS_NOT_ENABLED"
+
+
+class FxQuoteExpired(Conflict):
+    """The time in which this exchange rate was promised is over."""
+
+    code = "FX_QUOTE_EXPIRED"
+
+
+class RateNotAvailable(Conflict):
+    """No exchange rate is known for this pair of currencies on that date or shortly before."""
+
+    code = "RATE_NOT_AVAILABLE"
+
+
+class CreditNoteExceedsInvoice(Conflict):
+    """The credit note exceeds what earlier credit notes left of the invoice."""
+
+    code = "CREDIT_NOTE_EXCEEDS_INVOICE"
+
+
+class InvoiceInvalidTransition(Conflict):
+    """The invoice's present status does not allow this."""
+
+    code = "INVOICE_INVALID_TRANSITION"
 
 
 class LeaseLost(Conflict):

@@ -58,6 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plugin_memory_mb: int = 512
     #: Whether tenants' webhooks may go to this machine and to private networks.
     webhook_allow_private: bool = False
+    #: How long the log of webhooks to tenants is kept.
+    delivery_log_days: int = 30
+    #: How long the providers' calls are kept as they came.
+    inbound_raw_days: int = 90
 
     @property
     def is_development(self) -> bool:
@@ -114,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             trusted_plugins=reader.names("trusted_plugins"),
             plugin_memory_mb=reader.number("plugin_memory_mb", default=512, least=64, most=65_536),
             webhook_allow_private=reader.flag("webhook_allow_private"),
+            delivery_log_days=reader.number("delivery_log_days", default=30, least=1, most=3_650),
+            inbound_raw_days=reader.number("inbound_raw_days", default=90, least=1, most=3_650),
         )
 
 

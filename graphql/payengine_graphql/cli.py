@@ -6,6 +6,7 @@ The commands that `payengine` gains with this distribution. Imports are lazy: `-
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def serve(
     no_worker
         Leave what goes on in the background to `payengine worker`, which must run then.
     """
+    gc.disable()  # until it serves: what is loaded stays, and looking through it takes a sixth
     from payengine.settings import Settings
 
     from payengine_graphql.server import run

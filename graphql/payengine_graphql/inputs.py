@@ -22,6 +22,7 @@ from payengine.payments import (
     CapturePayment,
     ConfirmPayment,
     CreatePayment,
+    FraudInput,
     IncrementAuthorization,
     MethodInput,
     PaymentFilter,
@@ -41,6 +42,7 @@ __all__ = [
     "CreateCustomerInput",
     "CreatePaymentInput",
     "DetachPaymentMethodInput",
+    "FraudDetailsInput",
     "IncrementAuthorizationInput",
     "PaymentEventFilter",
     "PaymentFilterInput",
@@ -115,6 +117,38 @@ class PaymentMethodInput:
         )
 
 
+@strawberry.input(
+    description="What you know of the buyer; fraud rules read it, and nothing of it is kept but by "
+    "keyed hashes."
+)
+class FraudDetailsInput:
+    """See the description."""
+
+    device: str | None = _optional("Your stable name of the buyer's device.")
+    ip: str | None = _optional("The buyer's IP address.")
+    ip_country: str | None = _optional("The country of that address: `DE`.")
+    email: str | None = _optional("The buyer's e-mail address.")
+    card_fingerprint: str | None = _optional("Any stable name of the card; never its number.")
+    billing_country: str | None = _optional("The country of the billing address.")
+    shipping_country: str | None = _optional("The country that it is shipped to.")
+    account_age_days: int | None = _optional("How long the buyer has had an account with you.")
+    seller_id: str | None = _optional("Your name of the seller, on a marketplace.")
+
+    def to_core(self) -> FraudInput:
+        """For the engine."""
+        return FraudInput(
+            device=self.device,
+            ip=self.ip,
+            ip_country=self.ip_country,
+            email=self.email,
+            card_fingerprint=self.card_fingerprint,
+            billing_country=self.billing_country,
+            shipping_country=self.shipping_country,
+            account_age_days=self.account_age_days,
+            seller_id=self.seller_id,
+        )
+
+
 @strawberry.input(description="A new payment; give paymentMethod or savedPaymentMethodId.")
 class CreatePaymentInput:
     """See the description."""
@@ -135,6 +169,7 @@ class CreatePaymentInput:
     metadata: JSON | None = _optional(
         "Your own notes: up to 50 texts of up to 500 characters by keys of up to 40."
     )
+    fraud: FraudDetailsInput | None = _optional("What you know of the buyer, for fraud rules.")
 
     def to_core(self) -> CreatePayment:
         """For the engine."""
@@ -150,6 +185,7 @@ class CreatePaymentInput:
             return_url=self.return_url,
             description=self.description,
             metadata=_metadata(self.metadata),
+            fraud=self.fraud.to_core() if self.fraud else None,
         )
 
 
@@ -163,6 +199,7 @@ class ConfirmPaymentInput:
     payment_id: strawberry.ID = _given("The payment.")
     payment_method: PaymentMethodInput | None = _optional("Another method to try.")
     saved_payment_method_id: strawberry.ID | None = _optional("Another saved method to try.")
+    fraud: FraudDetailsInput | None = _optional("What you know of the buyer, for fraud rules.")
 
     def to_core(self) -> ConfirmPayment:
         """For the engine."""
@@ -171,6 +208,7 @@ class ConfirmPaymentInput:
             payment_id=self.payment_id,
             payment_method=self.payment_method.to_core() if self.payment_method else None,
             saved_payment_method_id=self.saved_payment_method_id,
+            fraud=self.fraud.to_core() if self.fraud else None,
         )
 
 

@@ -13,6 +13,10 @@ from typing import TypeVar
 from payengine.context import TenantContext
 from payengine.customers import Customer, SavedMethod
 from payengine.engine import Engine
+from payengine.fraud.desk.decisions import Decision as FraudDecision
+from payengine.fraud.desk.feedback import KnownOutcome
+from payengine.fraud.desk.watching import Alert
+from payengine.fraud.lists import ListEntry
 from payengine.payments.disputes import Dispute, Report, Step
 from payengine.payments.disputes import Evidence as DisputeEvidence
 from payengine.payments.models import Attempt, Evidence, Operation, Payment
@@ -113,6 +117,28 @@ class Loaders:
     def routing_policies(self) -> DataLoader[str, RoutingPolicy | None]:
         """Routing policies by id."""
         return _one(lambda ids: self._engine.router.policies.get_many(self._tenant, ids))
+
+    @cached_property
+    def fraud_decisions(self) -> DataLoader[str, list[FraudDecision]]:
+        """What was decided about a payment."""
+        decisions = self._engine.fraud_desk.decisions
+        return _many(lambda ids: decisions.of_payments(self._tenant, ids))
+
+    @cached_property
+    def fraud_outcomes(self) -> DataLoader[str, list[KnownOutcome]]:
+        """What became known of a payment."""
+        feedback = self._engine.fraud_desk.feedback
+        return _many(lambda ids: feedback.outcomes_of(self._tenant, ids))
+
+    @cached_property
+    def fraud_list_entries(self) -> DataLoader[str, ListEntry | None]:
+        """Entries of the tenant's lists by id."""
+        return _one(lambda ids: self._engine.fraud_desk.lists.get_many(self._tenant, ids))
+
+    @cached_property
+    def fraud_alerts(self) -> DataLoader[str, Alert | None]:
+        """Alerts by id."""
+        return _one(lambda ids: self._engine.fraud_desk.watching.get_many(self._tenant, ids))
 
     @cached_property
     def webhook_endpoints(self) -> DataLoader[str, WebhookEndpoint | None]:

@@ -143,6 +143,22 @@ class _EngineNumbers(Collector):
         for gateway, times in sorted(self._engine.registry.unmodelled.items()):
             strange.add_metric((gateway,), times)
         yield strange
+        alerts = CounterMetricFamily(
+            "payengine_fraud_alerts",
+            "Alerts of fraud that this process has opened and closed, by kind.",
+            labels=("kind", "change"),
+        )
+        for (kind, change), times in sorted(self._engine.fraud_desk.watching.counts.items()):
+            alerts.add_metric((kind, change), times)
+        yield alerts
+        failures = CounterMetricFamily(
+            "payengine_fraud_rule_failures",
+            "Evaluations of fraud rules that failed, by rule and how.",
+            labels=("rule", "error"),
+        )
+        for (rule, error), times in sorted(self._engine.fraud.evaluator.failures.items()):
+            failures.add_metric((rule, error), times)
+        yield failures
         yield GaugeMetricFamily(
             "payengine_live_subscribers",
             "Feeds that are open in this process.",

@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 from payengine.context import TenantContext
 from payengine.errors import IdempotencyConflict, InputInvalid
-from payengine.payments.checks import check_key
-from payengine.payments.store import claim
+from payengine.idempotency import check_key, claim
 from payengine.storage import Database
 
 __all__ = ["Once"]

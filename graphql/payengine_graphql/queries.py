@@ -13,6 +13,7 @@ from payengine_tenants.keys import ApiKey as ApiKeyRow
 
 from payengine_graphql.context import RequestContext, Wire
 from payengine_graphql.disputes.types import Dispute, read_dispute
+from payengine_graphql.fraud.types import FraudAlert, FraudListEntry, read_alert, read_entry
 from payengine_graphql.inbound.types import (
     GatewayEndpoint,
     ReceivedWebhook,
@@ -69,6 +70,8 @@ NODE_TYPES = (
     SavedPaymentMethod,
     Dispute,
     Review,
+    FraudAlert,
+    FraudListEntry,
     GatewayEndpoint,
     ReceivedWebhook,
     RoutingPolicy,
@@ -245,6 +248,8 @@ _READ_SCOPES = {
     "pm": "customers:read",
     "dsp": "disputes:read",
     "rev": "reviews:read",
+    "fal": "fraud:read",
+    "fle": "fraud:read",
     "gwe": "plugins:read",
     "rtp": "routing:read",
     "rwh": "webhooks:read",
@@ -257,6 +262,8 @@ _READ_SCOPES = {
 _READERS = {
     "dsp": read_dispute,
     "rev": read_review,
+    "fal": read_alert,
+    "fle": read_entry,
     "gwe": read_endpoint,
     "rtp": read_policy,
     "rwh": read_webhook,

@@ -15,6 +15,8 @@ from graphql import GraphQLSchema
 from payengine_graphql import mutations, queries
 from payengine_graphql.disputes import mutations as disputing
 from payengine_graphql.disputes import queries as disputed
+from payengine_graphql.fraud import mutations as judging
+from payengine_graphql.fraud import queries as judged
 from payengine_graphql.inbound import mutations as receiving
 from payengine_graphql.inbound import queries as received
 from payengine_graphql.lean import quicken
@@ -35,7 +37,13 @@ __all__ = ["SCHEMA", "Mutation", "Query", "core_schema", "sdl"]
 # Each room of the API brings a class of fields; here they become one root each.
 @strawberry.type(description="What may be read.")
 class Query(
-    queries.Query, received.Query, told.Query, disputed.Query, reviewed.Query, routed.Query
+    queries.Query,
+    received.Query,
+    told.Query,
+    disputed.Query,
+    reviewed.Query,
+    judged.Query,
+    routed.Query,
 ):
     """See the description."""
 
@@ -48,6 +56,7 @@ class Mutation(
     wallets.Mutation,
     disputing.Mutation,
     reviewing.Mutation,
+    judging.Mutation,
     routing.Mutation,
 ):
     """See the description."""

@@ -54,13 +54,13 @@ BEGIN
             id, payment_id, attempt_id, kind, status, amount_minor, currency, gateway,
             provider_key, request, sent_at, created_at, updated_at, capture, final,
             released_minor, provider_reference, resendable, decline_code, raw_code, raw_text,
-            raw_status, next_action_url, fee_minor, hold_expires_at, anomaly, due_at, tries,
+            raw_status, next_action_url, bank_details, fee_minor, hold_expires_at, anomaly, due_at, tries,
             version)
         SELECT tenant,
             id, payment_id, attempt_id, kind, status, amount_minor, currency, gateway,
             provider_key, request, sent_at, created_at, updated_at, capture, final,
             released_minor, provider_reference, resendable, decline_code, raw_code, raw_text,
-            raw_status, next_action_url, fee_minor, hold_expires_at, anomaly, due_at, tries,
+            raw_status, next_action_url, bank_details, fee_minor, hold_expires_at, anomaly, due_at, tries,
             version
         FROM jsonb_populate_recordset(NULL::operation, part -> 'operations')
         WHERE payment_id = ANY (opened);
@@ -111,7 +111,7 @@ BEGIN
             UPDATE operation SET
             status = asked.status, amount_minor = asked.amount_minor, provider_reference = asked.provider_reference,
             decline_code = asked.decline_code, raw_code = asked.raw_code, raw_text = asked.raw_text,
-            raw_status = asked.raw_status, next_action_url = asked.next_action_url,
+            raw_status = asked.raw_status, next_action_url = asked.next_action_url, bank_details = asked.bank_details,
             fee_minor = asked.fee_minor, hold_expires_at = asked.hold_expires_at, anomaly = asked.anomaly,
             released_minor = asked.released_minor, due_at = asked.due_at, version = asked.version,
             updated_at = asked.updated_at

@@ -176,6 +176,7 @@ CREATE TABLE operation (
     raw_text           text,
     raw_status         text,
     next_action_url    text,
+    bank_details       jsonb,
     fee_minor          bigint NOT NULL DEFAULT 0,
     hold_expires_at    timestamptz,
     anomaly            text,

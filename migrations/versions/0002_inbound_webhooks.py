@@ -1,8 +1,8 @@
 """The providers' calls, as they came and what became of them.
 
-`webhook_request` keeps each call sealed; `received_webhook` holds the verified facts in it, one row
-each, unique by (tenant, plugin, the provider's event id). A gateway endpoint is an address of one
-tenant's; at most two of a gateway are live, for rotation.
+`webhook_request` keeps each call sealed until it is forgotten; `received_webhook` holds the
+verified facts in it, one row each, unique by (tenant, plugin, the event id). A gateway endpoint
+is an address of one tenant's; at most two of a gateway are live, for rotation.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _REQUEST = """
         sealed      bytea NOT NULL,
         redacted    boolean NOT NULL,
         received_at timestamptz NOT NULL,
+        forgotten_at timestamptz,
         PRIMARY KEY (tenant_id, id),
         FOREIGN KEY (tenant_id, endpoint_id) REFERENCES gateway_endpoint (tenant_id, id)
     )
@@ -74,6 +75,8 @@ _RECEIVED = """
 _INDEXES = (
     "CREATE UNIQUE INDEX gateway_endpoint_live ON gateway_endpoint (tenant_id, gateway, slot)"
     " WHERE revoked_at IS NULL",
+    "CREATE INDEX webhook_request_kept ON webhook_request (tenant_id, id)"
+    " WHERE forgotten_at IS NULL",
     "CREATE UNIQUE INDEX received_webhook_once ON received_webhook (tenant_id, plugin, event_id)",
     "CREATE INDEX received_webhook_due ON received_webhook (tenant_id, due_at, id)"
     " WHERE due_at IS NOT NULL",
@@ -94,6 +97,7 @@ def upgrade() -> None:
         *isolated("gateway_endpoint"),
         *isolated("webhook_request", app_may="SELECT, INSERT"),
         *isolated("received_webhook"),
+        "GRANT UPDATE (sealed, forgotten_at) ON webhook_request TO payengine_app",
         *seen_by_worker("received_webhook", "tenant_id, id, due_at"),
     ):
         op.execute(statement)

@@ -88,6 +88,7 @@ _ATTEMPT = """
         created_at  timestamptz NOT NULL,
         PRIMARY KEY (tenant_id, delivery_id, number),
         FOREIGN KEY (tenant_id, delivery_id) REFERENCES webhook_delivery (tenant_id, id)
+            ON DELETE CASCADE
     )
 """
 
@@ -129,9 +130,9 @@ def upgrade() -> None:
     statements = [
         *isolated("webhook_endpoint"),
         *isolated("webhook_secret"),
-        *isolated("webhook_delivery"),
+        *isolated("webhook_delivery", app_may="SELECT, INSERT, UPDATE, DELETE"),
         *isolated("webhook_attempt", app_may="SELECT, INSERT"),
-        *isolated("webhook_redelivery"),
+        *isolated("webhook_redelivery", app_may="SELECT, INSERT, UPDATE, DELETE"),
         *seen_by_worker(
             "webhook_endpoint",
             "tenant_id, id, status, position, retry_at, redeliver_at, leased_until, served_at",

@@ -1,8 +1,7 @@
 """Do the worked examples come out as they say?
 
 The folder is `PAYENGINE_EXAMPLES`, by default the copy in tests/data/examples. Every file is read
-by its suite; a missing file and a suite that is not built yet are skipped aloud, and an example of
-an unknown shape fails.
+by its suite; a missing file is skipped aloud, and a suite or an example of an unknown shape fails.
 """
 
 from __future__ import annotations
@@ -18,7 +17,22 @@ import pytest
 from payengine.context import TenantContext
 from payengine.storage import Database
 
-from tests.acceptance.examples import currencies, decline_codes, ledger, splits
+from tests.acceptance.examples import (
+    currencies,
+    decline_codes,
+    dunning,
+    fx,
+    invoices,
+    ledger,
+    marketplace,
+    periods,
+    pricing,
+    proration,
+    renewals,
+    reports,
+    splits,
+    usage,
+)
 from tests.acceptance.examples.shapes import Case, World, not_built, unknown_shape
 
 _FOLDER = Path(
@@ -28,22 +42,18 @@ _FOLDER = Path(
 _BUILT: dict[str, Callable[[dict[str, Any]], list[Case]]] = {
     "currencies": currencies.cases,
     "decline_codes": decline_codes.cases,
+    "dunning": dunning.cases,
+    "fx": fx.cases,
+    "invoices": invoices.cases,
     "ledger": ledger.cases,
+    "marketplace": marketplace.cases,
+    "periods": periods.cases,
+    "pricing": pricing.cases,
+    "proration": proration.cases,
+    "renewals": renewals.cases,
+    "reports": reports.cases,
     "splits": splits.cases,
-}
-
-#: Suites whose rooms are not built yet, and the room.
-_LATER = {
-    "dunning": "billing",
-    "fx": "fx",
-    "invoices": "billing",
-    "marketplace": "marketplace",
-    "periods": "billing",
-    "pricing": "billing",
-    "proration": "billing",
-    "renewals": "billing",
-    "reports": "reports",
-    "usage": "billing",
+    "usage": usage.cases,
 }
 
 
@@ -53,7 +63,7 @@ async def _say(tell: Callable[[str], None], what: str, world: World) -> None:
 
 def _cases() -> Iterator[tuple[str, Case]]:
     found = {path.stem.removeprefix("examples_"): path for path in _FOLDER.glob("examples_*.json")}
-    for name in sorted(set(_BUILT) | set(_LATER) | set(found)):
+    for name in sorted(set(_BUILT) | set(found)):
         if name not in found:
             missing = f"examples_{name}.json is not in the folder of examples"
             yield name, Case("missing", partial(_say, not_built, missing))
@@ -66,16 +76,11 @@ def _cases_of(path: Path) -> list[Case]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         suite = document["suite"]
-        rows: list[dict[str, Any]] = document["cases"]
         if suite in _BUILT:
             return _BUILT[suite](document)
-        names = [row.get("id") or row["code"] for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         what = f"{path.name} cannot be read: {type(fault).__name__} {fault}"
         return [Case("unreadable", partial(_say, unknown_shape, what))]
-    if suite in _LATER:
-        reason = f"the suite {suite} waits for the room {_LATER[suite]}, which is not built yet"
-        return [Case(name, partial(_say, not_built, reason)) for name in names]
     return [Case("unknown", partial(_say, unknown_shape, f"{path.name} has the suite {suite}"))]
 
 

@@ -86,7 +86,7 @@ async def street(row: tuple[Till, tuple[NamedSandbox, ...]]) -> Street:
     till, gateways = row
     till.engine.registry.guard = Guard()
     for each in gateways:
-        each.answers, each.found, each.asked = [], None, []
+        each.answers, each.found, each.asked, each.voids = [], None, [], []
     return Street(await shop_with_only(till), gateways)
 
 

@@ -42,7 +42,9 @@ _WORKER_READS = {
     "pgqueuer_statistics": {"id", "created", "count", "priority", "status", "entrypoint"},
     "dispute": {"tenant_id", "id", "remind_at"},
     "dispute_step": {"tenant_id", "id", "due_at"},
+    "fraud_watch": {"tenant_id", "due_at"},
     "received_webhook": {"tenant_id", "id", "due_at"},
+    "review": {"tenant_id", "id", "decide_by"},
     "tenant": {"id", "mode"},
     "webhook_endpoint": {
         *("tenant_id", "id", "status", "position"),

@@ -27,6 +27,7 @@ from payengine.errors import (
     RefundExceedsCaptured,
     TransitionRefused,
 )
+from payengine.idempotency import CLAIM
 from payengine.payments import Payment, PaymentFilter, PaymentResult, steps, store
 from payengine.payments.plans import Plan, plan_refund
 from payengine.registry.breaker import Breakers
@@ -72,9 +73,9 @@ async def test_fifty_equal_requests_are_one_charge(shop: Shop) -> None:
 async def test_without_the_claim_equal_requests_charge_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert store._CLAIM in store._CLAIM_PAYMENT
+    assert CLAIM in store._CLAIM_PAYMENT
     always_new = "SELECT $2::text, $3::text, $4::bytea, $5::text AS resource_id, $6::timestamptz"
-    planted = store._CLAIM_PAYMENT.replace(store._CLAIM, always_new)
+    planted = store._CLAIM_PAYMENT.replace(CLAIM, always_new)
     monkeypatch.setattr(store, "_CLAIM_PAYMENT", planted)
     answers = await _submit_at_once(shop, 8)
     with pytest.raises(AssertionError):

@@ -112,6 +112,7 @@ def test_its_own_tests_and_the_check_pass_in_a_clean_environment(
     certificate = msgspec.json.decode(report.read_bytes())
     assert certificate["ok"]
     assert certificate["plugin"]["distribution"] == "payengine-birch"
+    assert [rule["rule"] for rule in certificate["rules"]] == ["birch_busy_device"]
     assert report.with_suffix(".md").read_text().startswith("# Birch Pay keeps the contract")
 
 
@@ -120,13 +121,15 @@ def test_plugin_of_the_tutorial_keeps_the_contract(tmp_path: Path) -> None:
     project = tmp_path / "payengine-hazel"
     project.mkdir()
     (project / "pyproject.toml").write_text(blocks("toml", page=page)[0].text)
-    (project / "payengine_hazel.py").write_text(blocks("python", page=page)[0].text)
+    gateway, rule, *_ = blocks("python", page=page)
+    (project / "payengine_hazel.py").write_text(gateway.text + rule.text)
     made, site = _built(project, tmp_path / "wheel"), tmp_path / "site"
     uv, program = (Path(sys.executable).with_name(name) for name in ("uv", "payengine"))
     _run(uv, "pip", "install", "--no-deps", "--quiet", "--target", site, made, cwd=tmp_path)
     said = _run(program, "plugins", "check", "hazel", cwd=tmp_path, PYTHONPATH=str(site))
     assert " 0 failed" in said
     assert "in a plugin host" in said
+    assert "Fraud rule hazel_patience" in said
 
 
 async def test_it_takes_a_payment_in_a_plugin_host(wheel: Path, tmp_path: Path) -> None:

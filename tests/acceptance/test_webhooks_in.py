@@ -354,13 +354,14 @@ async def test_a_fact_that_is_applied_twice_is_booked_once(stage: Stage) -> None
 
 
 async def test_the_sandbox_tells_the_platform_what_the_buyer_did(
-    payment_home: HomeOfTest,
+    payment_home: HomeOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
         open_till(payment_home, background=True) as till,
         serving(till.engine, till.engine.settings) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
     ):
+        monkeypatch.setenv("PAYENGINE_PUBLIC_URL", url)
         shop = await till.shop()
         _, path = await till.engine.inbound.endpoints.create(shop.context, "sandbox")
         await till.engine.registry.save_settings(

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Servers
 
 _PROGRAM = Path(sys.executable).with_name("payengine")
@@ -75,6 +77,25 @@ def test_a_command_that_does_not_exist_is_no_success() -> None:
     done = _run("frobnicate")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jobs", "list", "--limit", "-1"),
+        ("jobs", "retry", str(2**63)),
+        ("jobs", "list", "--kind", "\udcff"),
+        ("sandbox", "--port", "99999"),
+        ("plugins", "check", "sandbox", "--report", "/dev/null/certificate.json"),
+    ],
+)
+def test_what_makes_no_sense_is_explained_without_a_traceback(
+    servers: Servers, words: tuple[str, ...]
+) -> None:
+    done = _run(*words, home=servers.home)
+    assert done.returncode == 2
+    assert done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_who_has_seen_enough_is_no_failure(servers: Servers) -> None:

@@ -121,6 +121,7 @@ _MUTATIONS = (
         ("pay_" + "0" * 10_000, "INPUT_INVALID"),
         ("pay_\0" + "0" * 25, "INPUT_INVALID"),
     ],
+    ids=["unknown", "empty", "a prefix", "no id", "of a customer", "long", "a zero byte"],
 )
 async def test_a_step_on_no_payment_is_refused_and_changes_nothing(
     world: World, engine: Engine, mutation: str, payment_id: str, code: str

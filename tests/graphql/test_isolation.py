@@ -37,6 +37,8 @@ _COVERED: dict[str, tuple[str, dict[str, Any]]] = {
                 "$gwe",
                 "$rwh",
                 "$rtp",
+                "$fle",
+                "$fal",
                 "$dsp",
                 "$rev",
             ]
@@ -220,8 +222,47 @@ _COVERED |= {
     ),
 }
 
-#: Tried over a socket in test_sockets.py; an event's cursor is a place and names no object.
+_COVERED |= {
+    "Query.fraudListEntry(id)": (
+        "query($id: ID!) { fraudListEntry(id: $id) { id label reason person } }",
+        {"id": "$fle"},
+    ),
+    "Query.fraudListEntries(after)": (
+        "query($after: String) { fraudListEntries(after: $after) { nodes { id label } } }",
+        {"after": "$fle"},
+    ),
+    "Query.fraudAlert(id)": (
+        "query($id: ID!) { fraudAlert(id: $id) { id kind subject openedAt } }",
+        {"id": "$fal"},
+    ),
+    "Query.fraudAlerts(after)": (
+        "query($after: String) { fraudAlerts(after: $after) { nodes { id kind } } }",
+        {"after": "$fal"},
+    ),
+    "Query.paymentFraudDecisions(id)": (
+        "query($id: ID!) { paymentFraudDecisions(id: $id) { paymentId verdict outcomes { isFraud }"
+        " } }",
+        {"id": "$pay"},
+    ),
+    "AddFraudListEntryInput.paymentId": _mutation(
+        "addFraudListEntry",
+        {"list": "BLOCK", "kind": "CARD", "paymentId": "$pay", "person": "Ada", "reason": "seen"},
+    ),
+    "RemoveFraudListEntryInput.fraudListEntryId": _mutation(
+        "removeFraudListEntry", {"fraudListEntryId": "$fle", "person": "Ada", "reason": "mine"}
+    ),
+    "ReportFraudOutcomeInput.paymentId": _mutation(
+        "reportFraudOutcome", {"paymentId": "$pay", "isFraud": True}
+    ),
+    "DecideReviewInput.reviewId": _mutation(
+        "decideReview", _REVIEW | {"decision": "APPROVED", "reason": "seen"}
+    ),
+}
+
+#: Tried over a socket in test_sockets.py; an event's cursor is a place and names no object. A
+#: decision's cursor is tried in test_fraud.py.
 _COVERED_ELSEWHERE = {
+    "Query.fraudDecisions(after)",
     "PaymentEventFilter.paymentId",
     "PaymentEventFilter.customerId",
     "Subscription.paymentEvents(after)",
@@ -256,7 +297,7 @@ class Objects:
     declined: str
 
 
-async def _objects(world: World) -> Objects:
+async def _objects(world: World, engine: Engine) -> Objects:
     customer = await world.run(
         "mutation($input: CreateCustomerInput!) { createCustomer(input: $input)"
         " { customer { id } } }",
@@ -288,6 +329,8 @@ async def _objects(world: World) -> Objects:
             **told,
             **await _received(world, held["operation"]["id"]),
             "rtp": await _policy(world),
+            "fle": await _listed(world),
+            "fal": await _alert(world, engine),
         },
         declined["payment"]["id"],
     )
@@ -302,6 +345,38 @@ async def _policy(world: World) -> str:
     )
     policy_id: str = saved["saveRoutingPolicy"]["routingPolicy"]["id"]
     return policy_id
+
+
+async def _listed(world: World) -> str:
+    """An entry that stops nobody."""
+    added = await world.run(
+        "mutation($input: AddFraudListEntryInput!) { addFraudListEntry(input: $input)"
+        " { fraudListEntry { id } } }",
+        input={
+            "idempotencyKey": new_key(),
+            "list": "BLOCK",
+            "kind": "SELLER",
+            "value": "nobody",
+            "person": "Ada",
+            "reason": "a test",
+        },
+    )
+    entry_id: str = added["addFraudListEntry"]["fraudListEntry"]["id"]
+    return entry_id
+
+
+async def _alert(world: World, engine: Engine) -> str:
+    """An alert, as the watch would open it."""
+    alert_id, at = new_id("fal"), datetime.now(UTC)
+    async with engine.database.tenant(world.context.tenant_id) as session:
+        await session.execute(
+            "INSERT INTO fraud_alert (tenant_id, id, kind, subject, reading, opened_at, told_at)"
+            " VALUES ($1, $2, 'queue_age', 'x', '{}', $3, $3)",
+            world.context.tenant_id,
+            alert_id,
+            at,
+        )
+    return alert_id
 
 
 async def _received(world: World, operation_id: str) -> dict[str, str]:
@@ -388,7 +463,7 @@ def _filled(value: Any, theirs: Objects, mine: Objects | None = None) -> Any:
 async def test_a_foreign_id_gets_the_answer_of_a_random_one(
     world: World, foreign: World, engine: Engine, place: str
 ) -> None:
-    mine, theirs = await _objects(world), await _objects(foreign)
+    mine, theirs = await _objects(world, engine), await _objects(foreign, engine)
     document, shape = _COVERED[place]
     random = {prefix: new_id("pay" if prefix == "disputed" else prefix) for prefix in theirs.ids}
     before = await row_counts(engine, world.context), await row_counts(engine, foreign.context)
@@ -407,8 +482,8 @@ async def test_a_foreign_id_gets_the_answer_of_a_random_one(
     assert after == before
 
 
-async def test_the_same_places_answer_for_ones_own_ids(world: World) -> None:
-    mine = await _objects(world)
+async def test_the_same_places_answer_for_ones_own_ids(world: World, engine: Engine) -> None:
+    mine = await _objects(world, engine)
     for place, (document, shape) in _COVERED.items():
         if place.startswith("Query.") and "after" not in place:
             ids = mine.ids | {"ref": mine.ids["op"]}

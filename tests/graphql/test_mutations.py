@@ -105,6 +105,28 @@ async def test_a_challenge_tells_where_the_buyer_must_go(world: World) -> None:
     assert payload["payment"]["status"] == "REQUIRES_ACTION"
     assert payload["payment"]["nextAction"]["type"] == "redirect"
     assert payload["payment"]["nextAction"]["url"].startswith("http")
+    assert payload["payment"]["nextAction"]["bankDetails"] is None
+
+
+async def test_a_transfer_tells_to_which_account_and_with_which_reference(
+    world: World, engine: Engine
+) -> None:
+    account = {"holder": "ACME", "iban": "NL91 ABNA 0417 1643 00", "bic": "ABNANL2A"}
+    await engine.registry.save_settings(
+        world.context, "bank_transfer", enabled=True, settings=account
+    )
+    payload = await world.pay(
+        paymentMethod={"token": "bank_transfer", "kind": "bank_transfer"},
+        amount={"amountMinor": 1_200, "currency": "EUR"},
+    )
+    action = payload["payment"]["nextAction"]
+    assert action["bankDetails"] == {
+        "holder": "ACME",
+        "iban": "NL91ABNA0417164300",
+        "bic": "ABNANL2A",
+        "reference": action["url"].rpartition("/")[2],
+        "amount": {"amountMinor": 1_200},
+    }
 
 
 async def test_the_same_key_gives_the_same_payment(world: World, engine: Engine) -> None:

@@ -22,7 +22,10 @@ mutation Create($input: CreatePaymentInput!) {
     payment {
       id status amount { amountMinor currency formatted } capturedAmount { amountMinor }
       capturableAmount { amountMinor } refundableAmount { amountMinor }
-      decline { code category retryable advice } nextAction { type url }
+      decline { code category retryable advice }
+      nextAction {
+        type url bankDetails { holder iban bic reference amount { amountMinor } }
+      }
     }
     operation { id kind status }
   }
@@ -41,6 +44,14 @@ _TABLES = (
     "dispute_step",
     "event",
     "evidence",
+    "fraud_alert",
+    "fraud_decision",
+    "fraud_event",
+    "fraud_label",
+    "fraud_list_entry",
+    "fraud_list_key",
+    "fraud_rule",
+    "fraud_setting",
     "gateway_endpoint",
     "idempotency_key",
     "ledger_transfer",

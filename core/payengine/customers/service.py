@@ -24,18 +24,12 @@ from payengine.customers.models import (
     UpdateCustomer,
 )
 from payengine.errors import Conflict, InputInvalid, NotFound
+from payengine.idempotency import check_key, claim, fingerprint
 from payengine.ids import new_id
-from payengine.payments.checks import (
-    check_id,
-    check_key,
-    check_metadata,
-    check_method,
-    check_text,
-    fingerprint,
-)
+from payengine.payments.checks import check_method
 from payengine.payments.inputs import MethodInput
-from payengine.payments.store import claim
 from payengine.storage import Database, Session
+from payengine.texts import check_id, check_metadata, check_text
 from payengine.vault import Vault
 
 __all__ = ["Customers"]

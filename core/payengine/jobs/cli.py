@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 if TYPE_CHECKING:
     from payengine.jobs.desk import Job, JobDesk, JobFilter
@@ -28,6 +29,8 @@ _Home = Annotated[Path | None, Parameter(help="The data folder; by default PAYEN
 _Tenant = Annotated[UUID | None, Parameter(help="Only this tenant's.")]
 _Kind = Annotated[str | None, Parameter(help="Only this kind.")]
 _State = Literal["waiting", "running", "held"]
+#: The ids that a queue can give: PostgreSQL's bigint.
+_Id = Annotated[int, Parameter(validator=Number(gte=1, lte=2**63 - 1))]
 
 
 @jobs_app.command(name="list")
@@ -36,7 +39,7 @@ def list_jobs(
     tenant: _Tenant = None,
     kind: _Kind = None,
     state: _State | None = None,
-    limit: int = 50,
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     json: _Json = False,
     home: _Home = None,
 ) -> None:
@@ -64,7 +67,7 @@ def list_jobs(
 
 @jobs_app.command
 def retry(
-    *ids: int,
+    *ids: _Id,
     tenant: _Tenant = None,
     kind: _Kind = None,
     all: Annotated[bool, Parameter(name="--all", negative="")] = False,
@@ -88,7 +91,7 @@ def retry(
 
 @jobs_app.command
 def drop(
-    *ids: int,
+    *ids: _Id,
     tenant: _Tenant = None,
     kind: _Kind = None,
     state: Literal["waiting", "held"] | None = None,

@@ -1,6 +1,6 @@
 """How does an attempt begin?
 
-Pure: the rows of one try at one gateway, and the way of a request from one gateway to the next.
+The rows of one try at one gateway, and the way of a request from one gateway to the next.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from payengine.clock import wall_now
 from payengine.ids import new_id
 from payengine.payments.methods import Tender
 from payengine.payments.models import Attempt, Operation, Payment
@@ -97,8 +98,13 @@ def new_intent(
     number: int,
     at: datetime,
     deadline_ms: int,
+    wall: datetime | None = None,
 ) -> Intent:
-    """The attempt with this number at `gateway`, and its operation that is about to be sent."""
+    """The attempt with this number at `gateway`, and its operation that is about to be sent.
+
+    `at` is business time; its lease counts from the wall's instant `wall` (None: now).
+    """
+    sent_at = wall or wall_now()
     method = tender.method
     told = {"country": tender.country, "card_digits": tender.card_digits}
     attempt = Attempt(
@@ -112,7 +118,9 @@ def new_intent(
         created_at=at,
     )
     operation_id = new_id("op")
-    asked = authorize_request(payment, method, key=operation_id)
+    asked = authorize_request(
+        payment, method, key=operation_id, challenge=tender.challenge, held=tender.held
+    )
     operation = Operation(
         id=operation_id,
         payment_id=payment.id,
@@ -122,12 +130,13 @@ def new_intent(
         amount_minor=payment.amount_minor,
         currency=payment.currency,
         capture=asked.capture,
+        final=tender.held,
         gateway=gateway,
         provider_key=operation_id,
         request=stored_authorization(asked, saved_id=payment.saved_payment_method_id),
         resendable=method.network_token is None,
-        sent_at=at,
-        due_at=at + timedelta(milliseconds=deadline_ms + GRACE_MS),
+        sent_at=sent_at,
+        due_at=sent_at + timedelta(milliseconds=deadline_ms + GRACE_MS),
         created_at=at,
         updated_at=at,
     )

@@ -9,35 +9,56 @@ statements say why.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from payengine import faults
 from payengine.events.models import NewEvent
+from payengine.fraud.decisions import DecisionRow
+from payengine.fraud.past import Reading, Recalled, read_past
 from payengine.ledger import TransferRow, transfer_rows
 from payengine.payments.models import Attempt, Operation, Payment
 from payengine.payments.settle import Change
 from payengine.storage import Database
 from payengine.storage.batches import Batches, BatchRefused
 
-__all__ = ["Opening", "PaymentBatches"]
+__all__ = ["Opening", "PaymentBatches", "Screened"]
 
 _LARGEST = 64
 _AT_ONCE = 2
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment with its first attempt, to be written under a new idempotency key."""
+    """A payment with its first attempt, to be written under a new idempotency key.
+
+    One that fraud rules stopped has no attempt; `decision` is why.
+    """
 
     tenant_id: uuid.UUID
     key: str
     fingerprint: bytes
     payment: Payment
-    attempt: Attempt
-    operation: Operation
+    attempt: Attempt | None
+    operation: Operation | None
     event: NewEvent
+    events: tuple[NewEvent, ...] = ()
+    decision: DecisionRow | None = None
+    past: Recalled | None = None
+
+
+class Screened(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment whose opening depends on its past; `finish` makes it of that, at once.
+
+    Without a `reading` it depends on none.
+    """
+
+    tenant_id: uuid.UUID
+    key: str
+    reading: Reading | None
+    finish: Callable[[Recalled | None], Opening]
 
 
 class _Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +80,9 @@ class _Part(msgspec.Struct, kw_only=True):
     operations: list[Operation] = msgspec.field(default_factory=list)
     events: list[NewEvent] = msgspec.field(default_factory=list)
     transfers: list[TransferRow] = msgspec.field(default_factory=list)
+    decisions: list[DecisionRow] = msgspec.field(default_factory=list)
+    past: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    recorded: list[str] = msgspec.field(default_factory=list)
 
 
 class PaymentBatches:
@@ -67,6 +91,7 @@ class PaymentBatches:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._openings = Batches(self._open, largest=_LARGEST, at_once=_AT_ONCE)
+        self._screened = Batches(self._screen, largest=_LARGEST, at_once=_AT_ONCE)
         self._changes = Batches(self._settle, largest=_LARGEST, at_once=_AT_ONCE)
 
     async def open(self, opening: Opening) -> bool:
@@ -76,6 +101,14 @@ class PaymentBatches:
         """
         try:
             return await self._openings.add(opening)
+        except BatchRefused:
+            return False
+
+    async def screen(self, screened: Screened) -> bool:
+        """The same, for a payment that fraud rules have a say in: its past is read and it becomes
+        part of that in the transaction that writes it. Raises `DatabaseUnavailable`."""
+        try:
+            return await self._screened.add(screened)
         except BatchRefused:
             return False
 
@@ -92,16 +125,30 @@ class PaymentBatches:
             return False
 
     async def _open(self, openings: Sequence[Opening]) -> list[bool]:
-        parts: dict[uuid.UUID, _Part] = {}
-        for each in openings:
-            part = _part_of(parts, each.tenant_id)
-            part.claims.append(_claim(each))
-            part.payments.append(each.payment)
-            part.attempts.append(each.attempt)
-            part.operations.append(each.operation)
-            part.events.append(each.event)
-        opened = await self._write("open_payments", parts.values())
+        opened = await self._write("open_payments", _parts_of(openings))
         return [each.payment.id in opened for each in openings]
+
+    async def _screen(self, screened: Sequence[Screened]) -> list[bool]:
+        # Of two with one key, the second is told by the first's rows, alone.
+        first = {(each.tenant_id, each.key): each for each in reversed(screened)}
+        taken = list(first.values())
+        readings = [each.reading for each in taken if each.reading is not None]
+        if not readings:
+            openings = [each.finish(None) for each in taken]
+            opened = await self._write("open_screened_payments", _parts_of(openings))
+            done = dict(zip(map(id, taken), openings, strict=True))
+        else:
+            faults.point("before_commit")
+            async with self._database.batch() as session:
+                past = await read_past(session, readings)
+                done = {
+                    id(each): each.finish(past.get(_payment_of(each)))
+                    for each in taken
+                    if each.reading is None or _payment_of(each) in past
+                }
+                rows = await session.fetch(_OPEN_SCREENED, _parts_of(done.values()))
+            opened = {row["written"] for row in rows}
+        return [id(each) in done and done[id(each)].payment.id in opened for each in screened]
 
     async def _settle(self, changes: Sequence[tuple[uuid.UUID, Change]]) -> list[bool]:
         parts: dict[uuid.UUID, _Part] = {}
@@ -117,6 +164,34 @@ class PaymentBatches:
     async def _write(self, function: str, parts: Iterable[_Part]) -> set[str]:
         faults.point("before_commit")  # one message writes and commits
         return {row["written"] for row in await self._database.call(function, list(parts))}
+
+
+_OPEN_SCREENED = "SELECT written FROM open_screened_payments($1)"
+
+
+def _payment_of(screened: Screened) -> str:
+    return screened.reading.context.payment_id if screened.reading is not None else ""
+
+
+def _parts_of(openings: Iterable[Opening]) -> list[_Part]:
+    parts: dict[uuid.UUID, _Part] = {}
+    for each in openings:
+        part = _part_of(parts, each.tenant_id)
+        part.claims.append(_claim(each))
+        part.payments.append(each.payment)
+        if each.attempt is not None:
+            part.attempts.append(each.attempt)
+        if each.operation is not None:
+            part.operations.append(each.operation)
+        part.events.append(each.event)
+        part.events.extend(each.events)
+        if each.decision is not None:
+            part.decisions.append(each.decision)
+        if each.past is not None and each.past.recorded:
+            part.recorded.append(each.payment.id)
+        elif each.past is not None:
+            part.past.append(each.past.event)
+    return list(parts.values())
 
 
 def _part_of(parts: dict[uuid.UUID, _Part], tenant_id: uuid.UUID) -> _Part:

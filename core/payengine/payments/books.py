@@ -48,7 +48,7 @@ def postings_of(
     if operation.kind == "dispute":
         yield from _dispute(payment, operation, was=was)
         return
-    if operation.kind == "refund" and operation.status in GIVEN_UP:
+    if operation.kind == "refund" and operation.status in GIVEN_UP and was not in GIVEN_UP:
         yield refund_failed(**_terms(operation, amount_minor=_asked_minor(operation)))
     if operation.status != "succeeded":
         return

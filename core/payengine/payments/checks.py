@@ -2,94 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import ipaddress
 import re
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import msgspec
-
 from payengine.errors import (
-    IdempotencyKeyMalformed,
     InputInvalid,
     PaymentMethodInvalid,
-    SensitiveDataRefused,
     UnknownCurrency,
 )
-from payengine.ids import is_id
+from payengine.idempotency import check_key
 from payengine.money import check_amount
-from payengine.payments.inputs import ConfirmPayment, CreatePayment, MethodInput
-from payengine.screen import contains_card_number
+from payengine.payments.inputs import ConfirmPayment, CreatePayment, FraudInput, MethodInput
+from payengine.texts import check_id, check_metadata, check_text
 
 __all__ = [
     "check_confirm",
     "check_create",
-    "check_id",
-    "check_key",
-    "check_metadata",
     "check_method",
-    "check_text",
-    "fingerprint",
 ]
 
-_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _CARD_DIGITS = re.compile(r"[0-9]{4,8}")
-_MAX_METADATA_ENTRIES = 50
-_MAX_METADATA_KEY = 40
-_MAX_METADATA_VALUE = 500
-_MAX_TEXT = 500
 _MAX_TOKEN = 255
+_MAX_NAME = 255
+_MAX_EMAIL = 254
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+_OLDEST_ACCOUNT_DAYS = 100_000
 _MAX_WALLET_TOKEN = 16_384
-
-
-def fingerprint(mutation: str, request: msgspec.Struct) -> bytes:
-    """What makes two requests the same: the mutation and every field but the key (SHA-256)."""
-    plain = msgspec.to_builtins(request)
-    plain.pop("idempotency_key")
-    body = msgspec.json.encode((mutation, plain), order="deterministic")
-    return hashlib.sha256(body).digest()
-
-
-def check_key(key: str) -> None:
-    """Raise `IdempotencyKeyMalformed` unless 1 to 255 printable ASCII characters."""
-    if not _KEY.fullmatch(key):
-        raise IdempotencyKeyMalformed(path=("idempotencyKey",))
-    _screen(key, field="idempotencyKey")
-
-
-def check_id(text: str, prefix: str, *, field: str) -> None:
-    """Raise `InputInvalid` unless `text` has the form of such an id."""
-    if not is_id(text, prefix):
-        raise InputInvalid(f"This is not an id of the form {prefix}_….", path=(field,))
-
-
-def check_text(text: str | None, *, field: str, most: int = _MAX_TEXT) -> None:
-    """Raise where a free text is too long, has control characters or holds a card number."""
-    if text is None:
-        return
-    if len(text) > most:
-        raise InputInvalid(f"At most {most} characters are allowed.", path=(field,))
-    if any(character < " " or character == "\x7f" for character in text):
-        raise InputInvalid("Control characters are not allowed.", path=(field,))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputInvalid("The text is not valid Unicode.", path=(field,)) from None
-    _screen(text, field=field)
-
-
-def check_metadata(metadata: Mapping[str, str]) -> None:
-    """Raise where metadata has over 50 entries, keys over 40 or values over 500 characters."""
-    if len(metadata) > _MAX_METADATA_ENTRIES:
-        raise InputInvalid(
-            f"At most {_MAX_METADATA_ENTRIES} metadata entries are allowed.", path=("metadata",)
-        )
-    for key, value in metadata.items():
-        if not isinstance(value, str):
-            raise InputInvalid("Metadata values are texts.", path=("metadata", key[:40]))
-        check_text(key, field="metadata", most=_MAX_METADATA_KEY)
-        check_text(value, field="metadata", most=_MAX_METADATA_VALUE)
 
 
 def check_method(
@@ -146,6 +86,31 @@ def check_create(request: CreatePayment) -> None:
     if request.return_url is not None and not _is_web_address(request.return_url):
         raise InputInvalid("returnUrl is an absolute http or https URL.", path=("returnUrl",))
     check_metadata(request.metadata)
+    _check_fraud(request.fraud)
+
+
+def _check_fraud(given: FraudInput | None) -> None:
+    if given is None:
+        return
+    for name in ("device", "card_fingerprint", "seller_id"):
+        check_text(getattr(given, name), field="fraud", most=_MAX_NAME)
+    check_text(given.email, field="fraud", most=_MAX_EMAIL)
+    if given.email is not None and not _EMAIL.fullmatch(given.email):
+        raise InputInvalid("This is no e-mail address.", path=("fraud", "email"))
+    if given.ip is not None:
+        try:
+            ipaddress.ip_address(given.ip)
+        except ValueError:
+            raise InputInvalid("This is no IP address.", path=("fraud", "ip")) from None
+    for name in ("ip_country", "billing_country", "shipping_country"):
+        value = getattr(given, name)
+        if value is not None and not _COUNTRY.fullmatch(value):
+            raise InputInvalid(
+                "A country is an ISO 3166 code of two capital letters.", path=("fraud", name)
+            )
+    age = given.account_age_days
+    if age is not None and not 0 <= age <= _OLDEST_ACCOUNT_DAYS:
+        raise InputInvalid("An age is 0 to 100000 days.", path=("fraud", "accountAgeDays"))
 
 
 def check_confirm(request: ConfirmPayment) -> None:
@@ -154,6 +119,7 @@ def check_confirm(request: ConfirmPayment) -> None:
     check_id(request.payment_id, "pay", field="paymentId")
     if request.payment_method is not None or request.saved_payment_method_id is not None:
         check_method(request.payment_method, request.saved_payment_method_id, wallets_too=True)
+    _check_fraud(request.fraud)
 
 
 def _check_amount(amount_minor: int, currency: str) -> None:
@@ -171,8 +137,3 @@ def _is_web_address(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
-
-
-def _screen(text: str, *, field: str) -> None:
-    if contains_card_number(text):
-        raise SensitiveDataRefused(path=(field,))

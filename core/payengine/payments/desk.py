@@ -9,6 +9,7 @@ from payengine.payments.means import Means
 from payengine.payments.reading import PaymentReader
 from payengine.payments.record import Recorder
 from payengine.payments.repair import Repair
+from payengine.payments.reviewed import ReviewedPayments
 from payengine.payments.service import PaymentOpening
 from payengine.payments.steps import PaymentSteps
 
@@ -29,6 +30,7 @@ class Payments:
         self.void = repair.first(steps.void)
         self.refund = repair.first(steps.refund)
         self.increment = repair.first(steps.increment)
+        self.release = ReviewedPayments(means, steps).release
         self.get_many = reader.get_many
         self.page = reader.page
         self.attempts_of = reader.attempts_of

@@ -1,10 +1,10 @@
 """May another gateway be tried for the same payment, within the same request?
 
-Only on proof that the one before did nothing, or on its decline, and only where the policy, its
-bound and the request's time allow it. While an outcome is unknown nothing new begins: within the
-request it may be looked up or sent again with its key, and what that does not settle is left to
-the reconciler. The old outcome and the new attempt's intent are one commit, so that a crash leaves
-the one or the other, never a payment with two open attempts.
+Only on proof that the one before did nothing, on its decline or on a confirmed void, and only
+where the policy, its bound and the request's time allow it. While an outcome is unknown nothing new
+begins: within the request it may be looked up or sent again with its key, and what that does not
+settle is left to the reconciler. The old outcome and the new attempt's intent are one commit, so
+that a crash leaves the one or the other, never a payment with two open attempts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 import msgspec
 
 from payengine import faults
+from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.events.models import NewEvent
 from payengine.payments import store
 from payengine.payments.attempts import Intent, Route, new_intent
+from payengine.payments.calling_off import CallingOff
 from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import made_after
 from payengine.payments.means import Means
@@ -27,7 +29,7 @@ from payengine.routing import goes_on_after
 
 __all__ = ["Fallbacks"]
 
-_ENDED = frozenset({"payment.declined", "payment.not_sent"})
+_ENDED = frozenset({"payment.declined", "payment.not_sent", "payment.canceled"})
 
 
 class Fallbacks:
@@ -36,6 +38,7 @@ class Fallbacks:
     def __init__(self, means: Means, recorder: Recorder) -> None:
         self._means = means
         self._recorder = recorder
+        self._calling_off = CallingOff(means, recorder)
 
     async def clarify(
         self,
@@ -90,12 +93,41 @@ class Fallbacks:
     ) -> tuple[Payment, Intent] | None:
         """Commit the outcome together with the next attempt's intent; None where none may follow.
 
-        Then nothing was written. So it is too where the payment has moved on meanwhile.
+        Then nothing was written but what calling the attempt off has told. So it is too where the
+        payment has moved on meanwhile.
         """
-        because = _reason(finding, route)
         gateway = route.following()
-        if because is None or gateway is None or not route.has_time():
+        if gateway is None or not route.has_time():
             return None
+        if self._calling_off.may(operation, finding, route):
+            void = await self._calling_off.run(context, operation, finding, route)
+            if void is None:
+                return None
+            following = await self._follow(
+                context, payment, *void, route, gateway, because="void: the gateway confirmed it"
+            )
+            if following is None:
+                await self._calling_off.record(context, *void)
+            return following
+        because = _reason(finding, route)
+        if because is None:
+            return None
+        return await self._follow(
+            context, payment, operation, finding, route, gateway, because=because
+        )
+
+    async def _follow(
+        self,
+        context: TenantContext,
+        payment: Payment,
+        operation: Operation,
+        finding: Finding,
+        route: Route,
+        gateway: str,
+        *,
+        because: str,
+    ) -> tuple[Payment, Intent] | None:
+        """What ended the attempt and the next one's intent, in one commit."""
         tenant_id = context.tenant_id
         async with self._means.database.tenant(tenant_id) as session:
             at = self._means.clock.now(tenant_id)
@@ -106,7 +138,7 @@ class Fallbacks:
             own = next((each for each in operations if each.id == operation.id), None)
             if own is None or own.version != operation.version or operations[-1].id != own.id:
                 return None
-            change = settle(before, operations, own, finding, at=at)
+            change = settle(before, operations, own, finding, at=at, wall=wall_now())
             if change is None or change.payment.needs_review:
                 return None
             intent = self._next(change, operations, route, gateway, because=because)

@@ -123,7 +123,7 @@ def _status(
         return "CAPTURED"
     released = [o for o in operations if o.kind == "void" and o.status == "succeeded"]
     if authorized > voided:
-        return "AUTHORIZED"
+        return "IN_REVIEW" if any(_is_held(each) for each in operations) else "AUTHORIZED"
     if authorized > 0 and released:
         return "EXPIRED" if released[-1].raw_status == HOLD_EXPIRED else "CANCELED"
     if last is None:
@@ -131,6 +131,11 @@ def _status(
     if released and operations.index(released[-1]) > operations.index(last):
         return "CANCELED"
     return _STATUS_OF_LAST[last.status]
+
+
+def _is_held(operation: Operation) -> bool:
+    """Whether it is an authorization that nothing may be captured of before a review."""
+    return operation.kind == "authorize" and operation.status == "succeeded" and operation.final
 
 
 _STATUS_OF_LAST: dict[str, PaymentStatus] = {

@@ -14,6 +14,7 @@ __all__ = [
     "CapturePayment",
     "ConfirmPayment",
     "CreatePayment",
+    "FraudInput",
     "IncrementAuthorization",
     "MethodInput",
     "RefundPayment",
@@ -40,6 +41,24 @@ class MethodInput(msgspec.Struct, frozen=True, kw_only=True):
         return self.token.startswith("{")
 
 
+class FraudInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client knows of the buyer; nothing of it is kept but by keyed hashes.
+
+    `card_fingerprint` is any stable name of the card, `device` of the buyer's device. Countries
+    are ISO 3166 codes of two capital letters.
+    """
+
+    device: str | None = None
+    ip: str | None = None
+    ip_country: str | None = None
+    email: str | None = None
+    card_fingerprint: str | None = None
+    billing_country: str | None = None
+    shipping_country: str | None = None
+    account_age_days: int | None = None
+    seller_id: str | None = None
+
+
 class CreatePayment(msgspec.Struct, frozen=True, kw_only=True):
     """A new payment; exactly one of `payment_method` and `saved_payment_method_id`."""
 
@@ -54,6 +73,7 @@ class CreatePayment(msgspec.Struct, frozen=True, kw_only=True):
     return_url: str | None = None
     description: str | None = None
     metadata: dict[str, str] = {}
+    fraud: FraudInput | None = None
 
 
 class ConfirmPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +83,7 @@ class ConfirmPayment(msgspec.Struct, frozen=True, kw_only=True):
     payment_id: str
     payment_method: MethodInput | None = None
     saved_payment_method_id: str | None = None
+    fraud: FraudInput | None = None
 
 
 class IncrementAuthorization(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from payengine.clock import Clock
+from payengine.fraud.screening import Screening
 from payengine.payments.batch import PaymentBatches
 from payengine.registry import Registry
 from payengine.routing import Router
@@ -37,7 +38,8 @@ async def goes_to_its_end(work: Coroutine[Any, Any, T]) -> T:
 class Means:
     """`deadline_ms` bounds each gateway call; `nudge` tells the relay that there are events.
 
-    `running` holds what is under way and must not be stopped.
+    `fraud` has a say in payments, where there is one. `running` holds what is under way and must
+    not be stopped.
     """
 
     database: Database
@@ -48,6 +50,7 @@ class Means:
     clock: Clock
     deadline_ms: int
     nudge: Callable[[], None]
+    fraud: Screening | None = None
     running: set[asyncio.Future[Any]] = field(default_factory=set)
 
     async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:

@@ -35,7 +35,8 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
 
     `gateway` is the only one that may hear of it, None where any may. `may_move` says whether a
     second gateway may be tried with it. `country` and `card_digits`, the card's first 4 to 8, are
-    what the client was told of the token.
+    what the client was told of the token. `challenge` asks for the buyer to be authenticated;
+    `held` lets nothing be captured before a person has looked at the payment.
     """
 
     method: PaymentMethod
@@ -43,6 +44,8 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     may_move: bool = True
     country: str | None = None
     card_digits: str | None = None
+    challenge: bool = False
+    held: bool = False
 
 
 def given_tender(given: MethodInput) -> Tender:

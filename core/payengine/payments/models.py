@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "BLOCKED",
     "Attempt",
     "CaptureMethod",
     "Evidence",
@@ -49,6 +50,9 @@ OperationStatus = Literal[
     "expired",
 ]
 CaptureMethod = Literal["AUTOMATIC", "MANUAL"]
+
+#: The decline code of what our own fraud rules stopped.
+BLOCKED = "highest_risk_level"
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +120,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `provider_key` is the idempotency key that the provider got: the operation's id. `due_at` is
     when the reconciler should look; None where nothing is awaited. `released_minor` is what a
-    final capture or a void lets go of.
+    final capture or a void lets go of. `final` on an authorization: its money is held until
+    somebody has reviewed the payment.
     """
 
     id: str
@@ -142,6 +147,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     raw_text: str | None = None
     raw_status: str | None = None
     next_action_url: str | None = None
+    bank_details: dict[str, Any] | None = None
     fee_minor: int = 0
     hold_expires_at: datetime | None = None
     anomaly: str | None = None

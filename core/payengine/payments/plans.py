@@ -1,7 +1,8 @@
 """May this be asked of the payment now?
 
 Pure: each function answers with what to reserve or raises the typed error that says why not. The
-database guards the same rules once more when the reservation is written.
+database guards the same rules once more when the reservation is written. `at` is business time, by
+which holds expire; `wall` is the wall's, by which leases do (None: no lease is over).
 """
 
 from __future__ import annotations
@@ -72,15 +73,15 @@ def _in_flight(operations: Sequence[Operation], *kinds: OperationKind) -> bool:
 
 
 def _require_known(
-    payment: Payment, operations: Sequence[Operation], *, at: datetime | None
+    payment: Payment, operations: Sequence[Operation], *, wall: datetime | None
 ) -> None:
     """Nothing new may begin before what nobody answered for has been repaired.
 
-    That is an operation whose outcome is unknown, that is being sent for longer than its lease, or
-    that waits for a person.
+    That is an operation whose outcome is unknown, that is being sent for longer than its lease at
+    the wall's instant `wall`, or that waits for a person.
     """
     for each in operations:
-        overdue = at is not None and each.due_at is not None and each.due_at <= at
+        overdue = wall is not None and each.due_at is not None and each.due_at <= wall
         if each.status == "unknown" or (each.status in ("created", "sending") and overdue):
             raise OperationInFlight
         is_left = each.status in ("pending", "requires_action") and each.due_at is None
@@ -96,7 +97,7 @@ def _require_hold(payment: Payment, operations: Sequence[Operation], *, at: date
         payment.hold_expires_at is not None and payment.hold_expires_at <= at
     ):
         raise HoldExpired
-    if hold is None or payment.status not in ("AUTHORIZED", "CAPTURED"):
+    if hold is None or payment.status not in ("AUTHORIZED", "CAPTURED", "IN_REVIEW"):
         raise TransitionRefused(f"A payment that is {payment.status} holds nothing.")
     return hold
 
@@ -109,9 +110,12 @@ def plan_capture(
     amount_minor: int | None,
     final: bool,
     at: datetime,
+    wall: datetime | None = None,
 ) -> Plan:
     """Capture `amount_minor` (None: all that is held); raises typed errors."""
-    _require_known(payment, operations, at=at)
+    _require_known(payment, operations, wall=wall)
+    if payment.status == "IN_REVIEW":
+        raise TransitionRefused("The payment is in review; nothing is captured before it ends.")
     hold = _require_hold(payment, operations, at=at)
     left = payment.capturable_minor
     amount = left if amount_minor is None else amount_minor
@@ -140,12 +144,18 @@ def plan_capture(
     )
 
 
-def plan_void(payment: Payment, operations: Sequence[Operation], *, at: datetime) -> Plan | None:
+def plan_void(
+    payment: Payment,
+    operations: Sequence[Operation],
+    *,
+    at: datetime,
+    wall: datetime | None = None,
+) -> Plan | None:
     """Release all that is held, or cancel what waits for the buyer; None: nothing to send."""
-    _require_known(payment, operations, at=at)
+    _require_known(payment, operations, wall=wall)
     if _in_flight(operations, "void", "capture", "increment"):
         raise OperationInFlight
-    if payment.status in ("CREATED", "DECLINED", "IN_REVIEW"):
+    if payment.status in ("CREATED", "DECLINED"):
         return None
     waiting = next((o for o in reversed(operations) if o.kind == "authorize"), None)
     if payment.status == "REQUIRES_ACTION" and waiting is not None:
@@ -162,10 +172,10 @@ def plan_refund(
     operations: Sequence[Operation],
     *,
     amount_minor: int | None,
-    at: datetime | None = None,
+    wall: datetime | None = None,
 ) -> Plan:
     """Refund `amount_minor` (None: all that is left); raises typed errors."""
-    _require_known(payment, operations, at=at)
+    _require_known(payment, operations, wall=wall)
     hold = settled_hold(operations)
     if hold is None or payment.captured_minor == 0:
         raise TransitionRefused(f"Nothing was captured: the payment is {payment.status}.")
@@ -187,11 +197,12 @@ def plan_increment(
     *,
     amount_minor: int,
     at: datetime,
+    wall: datetime | None = None,
 ) -> Plan:
     """Raise the hold by `amount_minor`; raises typed errors."""
     if "increment" not in manifest.operations:
         raise TransitionRefused("This gateway cannot raise an authorization.")
-    _require_known(payment, operations, at=at)
+    _require_known(payment, operations, wall=wall)
     hold = _require_hold(payment, operations, at=at)
     if payment.status != "AUTHORIZED":
         raise TransitionRefused("Only a payment that is AUTHORIZED can be raised.")

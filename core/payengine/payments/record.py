@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from payengine import faults
+from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.errors import NotFound, OperationInFlight, TransitionRefused
 from payengine.ledger import open_holds
@@ -103,7 +104,7 @@ class Recorder:
         None where the rows have moved on meanwhile: use `record`.
         """
         at = self._means.clock.now(context.tenant_id)
-        change = settle(payment, [operation], operation, finding, at=at)
+        change = settle(payment, [operation], operation, finding, at=at, wall=wall_now())
         if change is None:
             return None
         if not await self._means.batches.settle(context.tenant_id, change):
@@ -202,7 +203,9 @@ class Recorder:
             if version is not None and operation.version != version:
                 return payment, operation
             holds = await open_holds(session, context.tenant_id, payment_id)
-            change = settle(payment, operations, operation, finding, holds=holds, at=at)
+            change = settle(
+                payment, operations, operation, finding, holds=holds, at=at, wall=wall_now()
+            )
             if change is None:
                 return payment, operation
             written = await store.write_change(session, context.tenant_id, change)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.errors import OperationInFlight
 from payengine.payments import store
@@ -61,7 +62,7 @@ class Repair:
 
     async def _look_up(self, context: TenantContext, payment_id: str) -> bool:
         """Whether the gateway told something new of an operation that nobody is working on."""
-        now = self._means.clock.now(context.tenant_id)
+        now = wall_now()
         async with self._means.database.tenant(context.tenant_id) as session:
             operations = await store.operations_of(session, context.tenant_id, payment_id)
         waiting = [

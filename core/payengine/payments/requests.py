@@ -40,12 +40,19 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-def authorize_request(payment: Payment, method: PaymentMethod, *, key: str) -> Authorize:
-    """The request that opens an attempt."""
+def authorize_request(
+    payment: Payment,
+    method: PaymentMethod,
+    *,
+    key: str,
+    challenge: bool = False,
+    held: bool = False,
+) -> Authorize:
+    """The request that opens an attempt; one that is `held` captures nothing yet."""
     return Authorize(
         key=key,
         amount=Amount(payment.amount_minor, payment.currency),
-        capture=payment.capture_method == "AUTOMATIC",
+        capture=payment.capture_method == "AUTOMATIC" and not held,
         payment_method=method,
         payment_id=payment.id,
         off_session=payment.off_session,
@@ -53,6 +60,7 @@ def authorize_request(payment: Payment, method: PaymentMethod, *, key: str) -> A
         customer_reference=payment.customer_id,
         description=payment.description,
         metadata=payment.metadata,
+        challenge=challenge,
     )
 
 

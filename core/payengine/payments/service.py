@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from payengine import faults
+from payengine import faults, idempotency
 from payengine.context import TenantContext
 from payengine.errors import (
     GatewayUnavailable,
@@ -21,11 +21,12 @@ from payengine.errors import (
     PaymentMethodInvalid,
     TransitionRefused,
 )
+from payengine.idempotency import fingerprint
 from payengine.ids import new_id
 from payengine.payments import store
 from payengine.payments.attempts import GRACE_MS, Intent, Route, new_intent
 from payengine.payments.batch import Opening
-from payengine.payments.checks import check_confirm, check_create, fingerprint
+from payengine.payments.checks import check_confirm, check_create
 from payengine.payments.fallback import Fallbacks
 from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import made_after
@@ -34,6 +35,7 @@ from payengine.payments.means import Means
 from payengine.payments.methods import Tender, given_tender, saved_tender
 from payengine.payments.models import Operation, Payment
 from payengine.payments.record import Recorder
+from payengine.payments.screened import Screen, write_opening
 from payengine.payments.settle import event_of
 from payengine.payments.wallets import WalletPayment, gateways_for, open_wallet
 from payengine.plugin import PaymentMethod
@@ -107,6 +109,11 @@ class PaymentOpening:
         payment = msgspec.structs.replace(
             payment, method_kind=tender.method.kind, gateway=route.choice.gateway
         )
+        screen = await Screen.of(self._means, context, request, payment, route, at=now)
+        if screen is not None:
+            return await self._create_screened(
+                context, request, payment, route, screen, claimed=claimed, wallet=wallet
+            )
         intent = self._intent(payment, route, number=1, at=now)
         opening = Opening(
             tenant_id=context.tenant_id,
@@ -124,12 +131,44 @@ class PaymentOpening:
                 return earlier
         return await self._send(context, payment, intent, route)
 
+    async def _create_screened(
+        self,
+        context: TenantContext,
+        request: CreatePayment,
+        payment: Payment,
+        route: Route,
+        screen: Screen,
+        *,
+        claimed: bytes,
+        wallet: WalletPayment | None,
+    ) -> PaymentResult:
+        """Go on with a payment that fraud rules have a say in."""
+        verdict = await screen.open(
+            payment,
+            route,
+            lambda opened, way: self._intent(opened, way, number=1, at=payment.created_at),
+            key=request.idempotency_key,
+            claimed=claimed,
+            wallet=wallet,
+        )
+        if not verdict.opened:
+            earlier = await self._earlier(context, request, claimed)
+            if earlier is None:
+                raise OperationInFlight("The same request is under way; try again.")
+            return earlier
+        if verdict.intent is None:
+            self._means.nudge()
+            return PaymentResult(payment=verdict.payment)
+        return await self._send(
+            context, verdict.payment, verdict.intent, route, alone=not verdict.reopened
+        )
+
     async def _earlier(
         self, context: TenantContext, request: CreatePayment, claimed: bytes
     ) -> PaymentResult | None:
         """What the request's key has made before, or None."""
         async with self._means.database.tenant(context.tenant_id) as session:
-            payment_id = await store.claimed(
+            payment_id = await idempotency.claimed(
                 session, context.tenant_id, key=request.idempotency_key, fingerprint=claimed
             )
             return await self._replay(session, context, payment_id) if payment_id else None
@@ -152,9 +191,7 @@ class PaymentOpening:
                 await wallet.spend(
                     session, context.tenant_id, opening.payment, at=opening.payment.created_at
                 )
-            await store.record_intent(
-                session, context.tenant_id, opening.attempt, opening.operation, opening.event
-            )
+            await write_opening(session, context.tenant_id, opening)
         return None
 
     async def _try_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
@@ -163,7 +200,7 @@ class PaymentOpening:
         active = await self._means.router.active(context.tenant_id)
         wallet = await open_wallet(self._means, context, request.payment_method)
         async with self._means.database.tenant(context.tenant_id) as session:
-            earlier = await store.claim(
+            earlier = await idempotency.claim(
                 session,
                 context.tenant_id,
                 key=request.idempotency_key,
@@ -175,14 +212,7 @@ class PaymentOpening:
             if earlier is not None:
                 return await self._replay(session, context, earlier)
             payment, operations = await _load(session, context, request.payment_id, lock=True)
-            if payment.status not in ("DECLINED", "CREATED"):
-                raise (
-                    OperationInFlight()
-                    if payment.status == "PROCESSING"
-                    else TransitionRefused(
-                        f"A payment that is {payment.status} takes no other method."
-                    )
-                )
+            _check_open_to_another_method(payment)
             tender = await self._tender(context, request, payment.customer_id, wallet, session)
             route = self._route(context, active, enabled, payment, tender)
             if route is None:
@@ -192,6 +222,18 @@ class PaymentOpening:
                     session, context.tenant_id, payment, operations=operations, at=now
                 )
             number = 1 + len({operation.attempt_id for operation in operations})
+            screen = await Screen.of(
+                self._means,
+                context,
+                request,
+                payment,
+                route,
+                at=now,
+                number=max(number, 2),
+                session=session,
+            )
+            if screen is not None and await screen.stops_again(session, route, at=now):
+                return PaymentResult(payment=payment)
             intent = self._intent(
                 msgspec.structs.replace(
                     payment, saved_payment_method_id=request.saved_payment_method_id
@@ -222,7 +264,7 @@ class PaymentOpening:
     async def _ask_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
         now = self._means.clock.now(context.tenant_id)
         async with self._means.database.tenant(context.tenant_id) as session:
-            await store.claim(
+            await idempotency.claim(
                 session,
                 context.tenant_id,
                 key=request.idempotency_key,
@@ -380,6 +422,13 @@ class PaymentOpening:
             at=at,
             deadline_ms=self._means.deadline_ms,
         )
+
+
+def _check_open_to_another_method(payment: Payment) -> None:
+    if payment.status == "PROCESSING":
+        raise OperationInFlight
+    if payment.status not in ("DECLINED", "CREATED"):
+        raise TransitionRefused(f"A payment that is {payment.status} takes no other method.")
 
 
 def _wallet_tender(method: PaymentMethod, given: MethodInput | None) -> Tender:

@@ -21,13 +21,15 @@ from payengine.payments.fold import HOLD_EXPIRED, refold
 from payengine.payments.models import Evidence, Operation, OperationStatus, Payment
 from payengine.payments.orphans import LATE_SUCCESS, orphans
 from payengine.payments.transitions import GIVEN_UP, OPEN_OPERATION, operation_may_move
+from payengine.plugin import Outcome, to_plain
 
 __all__ = ["CONTRADICTED", "Change", "event_of", "next_look", "recheck_at", "settle"]
 
 _FIRST_LOOK_S = 0.5
 _LONGEST_WAIT_S = 600.0
-#: When an operation that was given up without the provider's word for it is looked up once more.
-_RECHECKS = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=24))
+#: How long after one look an operation that was given up without the provider's word for it is
+#: looked up once more: ten minutes, an hour and a day after it was given up.
+_RECHECKS = (timedelta(minutes=10), timedelta(minutes=50), timedelta(hours=23))
 
 _DID_NOT_HAPPEN = frozenset({"declined", "not_sent"})
 _WAITING = {"pending", "requires_action"}
@@ -54,9 +56,9 @@ def next_look(tries: int, *, at: datetime) -> datetime:
     return at + timedelta(seconds=min(_FIRST_LOOK_S * 2 ** min(tries, 20), _LONGEST_WAIT_S))
 
 
-def recheck_at(given_up_at: datetime, *, at: datetime) -> datetime | None:
-    """When to look once more at an operation that was given up; None after the last time."""
-    return next((given_up_at + wait for wait in _RECHECKS if given_up_at + wait > at), None)
+def recheck_at(looks: int, *, at: datetime) -> datetime | None:
+    """When to look again after `looks` looks at what was given up; None after the last one."""
+    return at + _RECHECKS[looks] if looks < len(_RECHECKS) else None
 
 
 def settle(
@@ -67,9 +69,13 @@ def settle(
     *,
     holds: Sequence[HoldLine] = (),
     at: datetime,
+    wall: datetime | None = None,
 ) -> Change | None:
-    """The change that `finding` makes, or None where it tells nothing new."""
-    moved = _moved(payment, operation, finding, at=at)
+    """The change that `finding` makes, or None where it tells nothing new.
+
+    `at` is business time; `wall`, from which the next look counts, is the wall's (None: the same).
+    """
+    moved = _moved(payment, operation, finding, at=at, wall=wall or at)
     if moved is None:
         return None
     canceled = _canceled_by(moved, operations, at=at)
@@ -115,7 +121,7 @@ def _changes_nothing(payment: Payment, operation: Operation, finding: Finding) -
 
 
 def _moved(
-    payment: Payment, operation: Operation, finding: Finding, *, at: datetime
+    payment: Payment, operation: Operation, finding: Finding, *, at: datetime, wall: datetime
 ) -> Operation | None:
     status = finding.status
     if operation.status == "succeeded" and status in _DID_NOT_HAPPEN:
@@ -130,7 +136,7 @@ def _moved(
         "status": status,
         "version": operation.version + 1,
         "updated_at": at,
-        "due_at": _due(operation, status, finding, at=at),
+        "due_at": _due(operation, status, finding, at=wall),
         "anomaly": _anomaly(operation, status, finding),
         "raw_status": finding.reason or operation.raw_status,
     }
@@ -143,6 +149,7 @@ def _moved(
         changes |= {
             "provider_reference": outcome.provider_reference or operation.provider_reference,
             "next_action_url": outcome.next_action.url if outcome.next_action else None,
+            "bank_details": _bank_details(outcome),
             "fee_minor": outcome.fee_minor,
             "hold_expires_at": outcome.expires_at,
             "decline_code": outcome.decline.code if outcome.decline else None,
@@ -150,6 +157,11 @@ def _moved(
             "raw_text": outcome.decline.raw_text if outcome.decline else None,
         }
     return msgspec.structs.replace(operation, **changes)
+
+
+def _bank_details(outcome: Outcome) -> dict[str, Any] | None:
+    details = outcome.next_action.bank_details if outcome.next_action else None
+    return None if details is None else to_plain(details)
 
 
 def _contradicted(operation: Operation, *, at: datetime) -> Operation | None:
@@ -177,7 +189,7 @@ def _anomaly(operation: Operation, status: OperationStatus, finding: Finding) ->
 def _due(
     operation: Operation, status: OperationStatus, finding: Finding, *, at: datetime
 ) -> datetime | None:
-    """When the reconciler must look at it next."""
+    """When the reconciler must look at it next, counted from the wall's instant `at`."""
     if finding.mismatch or operation.kind == "dispute":
         return None
     if status in ("unknown", "pending", "requires_action"):
@@ -187,7 +199,7 @@ def _due(
         is_stray = _late(operation, status) and operation.kind == "authorize"
         return at if is_stray else None
     if finding.source == "lookup" and status == "not_sent":
-        return recheck_at(at, at=at)
+        return recheck_at(0, at=at)
     return None
 
 

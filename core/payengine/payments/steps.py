@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from payengine import faults
+from payengine import faults, idempotency
+from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.errors import (
     CaptureExceedsAuthorized,
@@ -21,12 +22,12 @@ from payengine.errors import (
     OperationInFlight,
     RefundExceedsCaptured,
 )
+from payengine.idempotency import check_key, fingerprint
 from payengine.ids import new_id
 from payengine.ledger import post
 from payengine.ledger.templates import refund_created
 from payengine.money import check_amount
 from payengine.payments import store
-from payengine.payments.checks import check_id, check_key, check_text, fingerprint
 from payengine.payments.findings import finding_of
 from payengine.payments.fold import made_after
 from payengine.payments.inputs import (
@@ -50,13 +51,14 @@ from payengine.payments.service import GRACE_MS, PaymentResult, result_of
 from payengine.payments.settle import event_of
 from payengine.plugin import Amount
 from payengine.storage import Session
+from payengine.texts import check_id, check_text
 
 __all__ = ["PaymentSteps"]
 
 StepRequest = CapturePayment | VoidPayment | RefundPayment | IncrementAuthorization
 Planner = Callable[[Payment, list[Operation], datetime], Plan | None]
 
-_MAY_HOLD: tuple[PaymentStatus, ...] = ("AUTHORIZED", "CAPTURED")
+_MAY_HOLD: tuple[PaymentStatus, ...] = ("AUTHORIZED", "CAPTURED", "IN_REVIEW")
 _QUICKER = "Another operation on this payment was quicker; read the payment and try again."
 _EXCEEDED = {"refund": RefundExceedsCaptured, "capture": CaptureExceedsAuthorized}
 
@@ -84,6 +86,7 @@ class PaymentSteps:
                 amount_minor=request.amount_minor,
                 final=request.final,
                 at=at,
+                wall=wall_now(),
             )
 
         return await self._take(context, "capturePayment", request, plan)
@@ -95,7 +98,7 @@ class PaymentSteps:
         """
 
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan | None:
-            return plan_void(payment, operations, at=at)
+            return plan_void(payment, operations, at=at, wall=wall_now())
 
         return await self._take(context, "voidPayment", request, plan)
 
@@ -106,7 +109,8 @@ class PaymentSteps:
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan:
             if request.amount_minor is not None:
                 _check_amount(request.amount_minor, payment.currency)
-            return plan_refund(payment, operations, amount_minor=request.amount_minor, at=at)
+            amount = request.amount_minor
+            return plan_refund(payment, operations, amount_minor=amount, wall=wall_now())
 
         return await self._take(context, "refundPayment", request, plan)
 
@@ -123,6 +127,7 @@ class PaymentSteps:
                 self._means.registry.gateway(_payment_gateway(operations)).manifest,
                 amount_minor=request.amount_minor,
                 at=at,
+                wall=wall_now(),
             )
 
         return await self._take(context, "incrementAuthorization", request, plan)
@@ -142,7 +147,7 @@ class PaymentSteps:
         now = self._means.clock.now(context.tenant_id)
         operation_id = new_id("ref" if mutation == "refundPayment" else "op")
         async with self._means.database.tenant(context.tenant_id) as session:
-            earlier = await store.claim(
+            earlier = await idempotency.claim(
                 session,
                 context.tenant_id,
                 key=request.idempotency_key,
@@ -235,6 +240,7 @@ class PaymentSteps:
             final=plan.final,
             reason=request.reason if isinstance(request, RefundPayment) else None,
         )
+        sent_at = wall_now()
         return Operation(
             id=operation_id,
             payment_id=payment.id,
@@ -248,8 +254,8 @@ class PaymentSteps:
             gateway=plan.gateway,
             provider_key=operation_id,
             request=sent,
-            sent_at=at,
-            due_at=at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
+            sent_at=sent_at,
+            due_at=sent_at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
             created_at=at,
             updated_at=at,
         )
@@ -278,7 +284,7 @@ class PaymentSteps:
             provider_key=operation_id,
             request={},
             resendable=False,
-            sent_at=at,
+            sent_at=wall_now(),
             created_at=made_after(operations, at=at),
             updated_at=at,
         )

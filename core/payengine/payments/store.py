@@ -14,8 +14,10 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from payengine.errors import IdempotencyConflict, NotFound, OperationInFlight
+from payengine.errors import NotFound, OperationInFlight
 from payengine.events.models import NewEvent
+from payengine.events.writing import EVENT, INSERT_EVENT
+from payengine.idempotency import CLAIM, claimed
 from payengine.ledger import insert_transfers_from, ledger_error, transfer_arrays
 from payengine.payments.models import Attempt, Evidence, Operation, Payment, PaymentStatus
 from payengine.payments.settle import Change
@@ -27,10 +29,7 @@ __all__ = [
     "EVIDENCE",
     "OPERATION",
     "PAYMENT",
-    "claim",
     "claim_payment",
-    "claimed",
-    "insert_event",
     "insert_operation",
     "load",
     "operations_of",
@@ -46,28 +45,13 @@ PAYMENT = Columns(Payment)
 ATTEMPT = Columns(Attempt)
 OPERATION = Columns(Operation)
 EVIDENCE = Columns(Evidence)
-EVENT = Columns(NewEvent)
-
-_CLAIM = """
-    INSERT INTO idempotency_key (tenant_id, key, mutation, fingerprint, resource_id, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (tenant_id, key) DO NOTHING
-    RETURNING resource_id
-"""
 
 _CLAIM_PAYMENT = f"""
-    WITH claimed AS ({_CLAIM})
+    WITH claimed AS ({CLAIM})
     INSERT INTO payment (tenant_id, {PAYMENT.listed})
     SELECT $1, {PAYMENT.parameters(7)} FROM claimed
     RETURNING id
 """
-
-_CLAIMED = """
-    SELECT mutation, fingerprint, resource_id
-    FROM idempotency_key WHERE tenant_id = $1 AND key = $2
-"""
-
-_INSERT_EVENT_VALUES = f"INSERT INTO event (tenant_id, {EVENT.listed})"
 
 _INTENT = f"""
     WITH tried AS (
@@ -76,7 +60,7 @@ _INTENT = f"""
         INSERT INTO operation (tenant_id, {OPERATION.listed})
         VALUES ($1, {OPERATION.parameters(2 + len(ATTEMPT.names))})
     )
-    {_INSERT_EVENT_VALUES}
+    {INSERT_EVENT}
     VALUES ($1, {EVENT.parameters(2 + len(ATTEMPT.names) + len(OPERATION.names))})
 """
 
@@ -84,11 +68,9 @@ _INSERT_OPERATION = f"""
     INSERT INTO operation (tenant_id, {OPERATION.listed}) VALUES ($1, {OPERATION.parameters(2)})
 """
 
-_INSERT_EVENT = f"{_INSERT_EVENT_VALUES} VALUES ($1, {EVENT.parameters(2)})"
-
 _STEP = f"""
     WITH asked AS ({_INSERT_OPERATION})
-    {_INSERT_EVENT_VALUES}
+    {INSERT_EVENT}
     VALUES ($1, {EVENT.parameters(2 + len(OPERATION.names))})
 """
 
@@ -135,6 +117,7 @@ _OPERATION_MOVES = (
     "raw_text",
     "raw_status",
     "next_action_url",
+    "bank_details",
     "fee_minor",
     "hold_expires_at",
     "anomaly",
@@ -225,39 +208,6 @@ async def claim_payment(
     return await claimed(session, tenant_id, key=key, fingerprint=fingerprint)
 
 
-async def claim(
-    session: Session,
-    tenant_id: uuid.UUID,
-    *,
-    key: str,
-    mutation: str,
-    fingerprint: bytes,
-    resource_id: str,
-    at: datetime,
-) -> str | None:
-    """Claim the key for `resource_id`; the earlier resource's id where the key is taken.
-
-    Raises `IdempotencyConflict` where it is taken by another input.
-    """
-    made = await session.fetchval(_CLAIM, tenant_id, key, mutation, fingerprint, resource_id, at)
-    if made is not None:
-        return None
-    return await claimed(session, tenant_id, key=key, fingerprint=fingerprint)
-
-
-async def claimed(
-    session: Session, tenant_id: uuid.UUID, *, key: str, fingerprint: bytes
-) -> str | None:
-    """What the key was claimed for, or None; raises `IdempotencyConflict` for another input."""
-    row = await session.fetchrow(_CLAIMED, tenant_id, key)
-    if row is None:
-        return None
-    if row["fingerprint"] != fingerprint:
-        raise IdempotencyConflict(path=("idempotencyKey",))
-    found: str = row["resource_id"]
-    return found
-
-
 async def record_intent(
     session: Session,
     tenant_id: uuid.UUID,
@@ -285,11 +235,6 @@ async def record_step(
 async def insert_operation(session: Session, tenant_id: uuid.UUID, operation: Operation) -> None:
     """Write an operation that is sent to nobody; its outcome follows in the same transaction."""
     await session.execute(_INSERT_OPERATION, tenant_id, *OPERATION.values(operation))
-
-
-async def insert_event(session: Session, tenant_id: uuid.UUID, event: NewEvent) -> None:
-    """Write an event that goes with no operation's move."""
-    await session.execute(_INSERT_EVENT, tenant_id, *EVENT.values(event))
 
 
 async def reopen(

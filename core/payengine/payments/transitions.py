@@ -25,22 +25,24 @@ OPEN_OPERATION: frozenset[OperationStatus] = frozenset(
 GIVEN_UP: frozenset[OperationStatus] = frozenset({"declined", "not_sent", "canceled", "expired"})
 
 #: `declined`, `not_sent`, `canceled` and `expired` may yet turn out to have succeeded: what
-#: happened is recorded, and marked as an anomaly. Nothing leaves `succeeded`.
+#: happened is recorded, and marked as an anomaly. Nothing leaves `succeeded`. Of facts that
+#: contradict each other the later one in the row waiting, `not_sent`, `declined`, `succeeded`
+#: stands, so that the order in which they are heard makes no difference.
 OPERATION_TRANSITIONS: dict[OperationStatus, tuple[OperationStatus, ...]] = {
     "created": ("sending", "not_sent", "canceled"),
     "sending": ("succeeded", "declined", "requires_action", "pending", "not_sent", "unknown"),
     "unknown": ("succeeded", "declined", "requires_action", "pending", "not_sent", "canceled"),
-    "pending": ("succeeded", "declined", "requires_action", "canceled", "expired"),
-    "requires_action": ("succeeded", "declined", "pending", "canceled", "expired"),
+    "pending": ("succeeded", "declined", "requires_action", "not_sent", "canceled", "expired"),
+    "requires_action": ("succeeded", "declined", "pending", "not_sent", "canceled", "expired"),
     "declined": ("succeeded",),
-    "not_sent": ("succeeded",),
+    "not_sent": ("succeeded", "declined"),
     "canceled": ("succeeded",),
     "expired": ("succeeded",),
     "succeeded": (),
 }
 
 PAYMENT_TRANSITIONS: dict[PaymentStatus, tuple[PaymentStatus, ...]] = {
-    "CREATED": ("PROCESSING", "IN_REVIEW", "CANCELED", "AUTHORIZED", "CAPTURED"),
+    "CREATED": ("PROCESSING", "IN_REVIEW", "DECLINED", "CANCELED", "AUTHORIZED", "CAPTURED"),
     "PROCESSING": (
         "CREATED",
         "REQUIRES_ACTION",
@@ -52,18 +54,20 @@ PAYMENT_TRANSITIONS: dict[PaymentStatus, tuple[PaymentStatus, ...]] = {
         "EXPIRED",
     ),
     "REQUIRES_ACTION": (
+        "CREATED",
         "PROCESSING",
+        "IN_REVIEW",
         "AUTHORIZED",
         "CAPTURED",
         "DECLINED",
         "CANCELED",
         "EXPIRED",
     ),
-    "IN_REVIEW": ("PROCESSING", "AUTHORIZED", "CAPTURED", "DECLINED", "CANCELED"),
+    "IN_REVIEW": ("PROCESSING", "AUTHORIZED", "CAPTURED", "DECLINED", "CANCELED", "EXPIRED"),
     "AUTHORIZED": ("CAPTURED", "CANCELED", "EXPIRED"),
-    "DECLINED": ("PROCESSING", "CANCELED", "AUTHORIZED", "CAPTURED"),
-    "CANCELED": ("AUTHORIZED", "CAPTURED"),
-    "EXPIRED": ("AUTHORIZED", "CAPTURED"),
+    "DECLINED": ("PROCESSING", "CANCELED", "IN_REVIEW", "AUTHORIZED", "CAPTURED"),
+    "CANCELED": ("PROCESSING", "IN_REVIEW", "AUTHORIZED", "CAPTURED"),
+    "EXPIRED": ("IN_REVIEW", "AUTHORIZED", "CAPTURED"),
     "CAPTURED": (),
 }
 

@@ -15,18 +15,19 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from payengine import idempotency
 from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import PayengineError, WalletTokenRefused, WalletTokenReplayed
+from payengine.idempotency import check_key, fingerprint
 from payengine.money import currency
-from payengine.payments import store
-from payengine.payments.checks import check_key, check_text, fingerprint
 from payengine.payments.inputs import MethodInput
 from payengine.payments.means import Means
 from payengine.payments.models import Operation, Payment
 from payengine.plugin import OpenedToken, PaymentMethod
 from payengine.registry import EnabledGateway, Registry
 from payengine.storage import Database, Session
+from payengine.texts import check_text
 
 __all__ = [
     "StartWalletSession",
@@ -151,7 +152,7 @@ async def start_wallet_session(
     check_text(request.domain, field="domain", most=_MAX_DOMAIN)
     key, digest = request.idempotency_key, fingerprint("startWalletSession", request)
     async with database.tenant(context.tenant_id) as session:
-        earlier = await store.claimed(session, context.tenant_id, key=key, fingerprint=digest)
+        earlier = await idempotency.claimed(session, context.tenant_id, key=key, fingerprint=digest)
     if earlier is not None:
         return None
     started = await registry.wallets.start_session(
@@ -162,7 +163,7 @@ async def start_wallet_session(
         deadline_ms=deadline_ms,
     )
     async with database.tenant(context.tenant_id) as session:
-        earlier = await store.claim(
+        earlier = await idempotency.claim(
             session,
             context.tenant_id,
             key=key,

@@ -11,7 +11,9 @@ from typing import Any
 
 import pluggy
 
+from payengine.plugin.fraud import FraudRule, RemoteScorer
 from payengine.plugin.gateway import Gateway
+from payengine.plugin.rates import RateSource
 from payengine.plugin.wallet import Wallet
 
 __all__ = ["ENTRY_POINT_GROUP", "HookSpecs", "hookimpl", "hookspec"]
@@ -32,6 +34,14 @@ class HookSpecs:
     @hookspec
     def wallets(self) -> Sequence[Wallet]:  # type: ignore[empty-body]
         """The wallets whose tokens this plugin opens."""
+
+    @hookspec
+    def fraud_rules(self) -> Sequence[FraudRule | RemoteScorer]:  # type: ignore[empty-body]
+        """The fraud rules that this plugin brings."""
+
+    @hookspec
+    def rate_sources(self) -> Sequence[RateSource]:  # type: ignore[empty-body]
+        """The sources of exchange rates that this plugin asks."""
 
     @hookspec
     def commands(self) -> Sequence[Any]:  # type: ignore[empty-body]

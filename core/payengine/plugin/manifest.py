@@ -34,7 +34,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `currencies` and `countries` are ISO codes, empty for all. `key_window_s` says for how long
     the provider remembers an idempotency key; `lookup_consistent_after_ms` after which time a
     lookup's "not found" is evidence; `not_processed_codes` which raw codes prove that nothing
-    happened. `movements`, `webhooks` and `saved_methods` name optional protocols that it keeps.
+    happened; `pending_for_s` how long an operation may rightly wait for its provider or its buyer:
+    after that a person is asked. `movements`, `webhooks` and `saved_methods` name optional
+    protocols that it keeps.
     `network_tokens` says that it charges the network token that a wallet was opened for, whatever
     the wallet. `max_concurrency` bounds the calls in flight from one process.
     """
@@ -53,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lookup: bool = True
     lookup_consistent_after_ms: int = 0
     not_processed_codes: tuple[str, ...] = ()
+    pending_for_s: int = 604_800
     webhooks: bool = False
     movements: bool = False
     network_tokens: bool = False

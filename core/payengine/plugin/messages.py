@@ -17,6 +17,7 @@ __all__ = [
     "AcceptDispute",
     "Amount",
     "Authorize",
+    "BankDetails",
     "Call",
     "Capture",
     "Decline",
@@ -89,6 +90,7 @@ class Authorize(Message, frozen=True, kw_only=True):
     """Hold `amount` on the payment method; with `capture`, take it in the same step.
 
     `key` is the idempotency key to send to the provider: the same key is the same operation.
+    `challenge` asks for the buyer to be authenticated (3-D Secure), where the gateway can ask.
     """
 
     key: str
@@ -101,6 +103,7 @@ class Authorize(Message, frozen=True, kw_only=True):
     customer_reference: str | None = None
     description: str | None = None
     metadata: dict[str, str] = {}
+    challenge: bool = False
 
 
 class Capture(Message, frozen=True, kw_only=True):
@@ -158,11 +161,30 @@ class Decline(Message, frozen=True, kw_only=True):
     raw_text: str = ""
 
 
+class BankDetails(Message, frozen=True, kw_only=True):
+    """Where the buyer's bank is to send the money, and with which words.
+
+    `holder` and `iban` name the account, `bic` its bank where it is known. `reference` is what the
+    buyer must write, so that the money is recognised; `amount` is what is still missing.
+    """
+
+    holder: str
+    iban: str
+    reference: str
+    amount: Amount
+    bic: str = ""
+
+
 class NextAction(Message, frozen=True, kw_only=True):
-    """What the buyer must do: open `url` (3-D Secure, approval, a bank's page)."""
+    """What the buyer must do: open `url` (3-D Secure, approval, a bank's page).
+
+    With `bank_details` the page tells the buyer where to transfer the money; who wants to may show
+    them on a page of their own instead.
+    """
 
     kind: Literal["redirect"] = "redirect"
     url: str
+    bank_details: BankDetails | None = None
 
 
 OutcomeStatus = Literal[
@@ -184,7 +206,8 @@ class Outcome(Message, frozen=True, kw_only=True):
     nothing (the manifest lists its raw codes). `not_found` answers a lookup only. `unmodelled` says
     that the provider gave a status that the plugin does not know, which `raw_status` then names:
     nothing changes but that people are told. `fee_minor` is the provider's fee in the amount's
-    currency. `expires_at` ends a hold.
+    currency. `expires_at` ends a hold. `address_ok` and `cvc_ok` are the issuer's checks, None
+    where it made none.
     """
 
     status: OutcomeStatus
@@ -196,6 +219,8 @@ class Outcome(Message, frozen=True, kw_only=True):
     fee_minor: int = 0
     expires_at: datetime | None = None
     raw_status: str = ""
+    address_ok: bool | None = None
+    cvc_ok: bool | None = None
 
 
 class NotSent(Exception):

@@ -11,7 +11,15 @@ from payengine.registry.answers import Answer, AnswerKind, CallKind, judge
 from payengine.registry.breaker import Breakers, BreakerState
 from payengine.registry.guard import Guard
 from payengine.registry.hosting import Hosting
-from payengine.registry.loader import InstalledPlugins, LoadedGateway, LoadedPlugin, PluginInfo
+from payengine.registry.loader import (
+    InstalledPlugins,
+    LoadedGateway,
+    LoadedPlugin,
+    LoadedRateSource,
+    LoadedRule,
+    PluginInfo,
+)
+from payengine.registry.rates import RateDesk
 from payengine.registry.registry import EnabledGateway, Registry
 from payengine.registry.tenant_settings import PluginState
 from payengine.registry.wallets import WalletDesk
@@ -28,8 +36,11 @@ __all__ = [
     "InstalledPlugins",
     "LoadedGateway",
     "LoadedPlugin",
+    "LoadedRateSource",
+    "LoadedRule",
     "PluginInfo",
     "PluginState",
+    "RateDesk",
     "Registry",
     "WalletDesk",
     "judge",

@@ -15,6 +15,7 @@ import msgspec
 
 from payengine.plugin import (
     Amount,
+    BankDetails,
     Decline,
     DisputeEvent,
     Manifest,
@@ -47,7 +48,10 @@ _MAX_TEXT = 500
 _MAX_URL = 2_048
 #: How much of a hostile text is read at all.
 _MAX_SCREENED = 2_000
+_MAX_BANK_TEXT = 140
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?")
 _URL = re.compile(r"(?:https?://[^/\s]+|/(?!/))[!-~]*")
 _MOVES = frozenset({"succeeded", "pending", "requires_action"})
 #: Calls whose success need not name an amount.
@@ -238,6 +242,8 @@ def _check_shape(outcome: Outcome, *, kind: str) -> None:
         url = outcome.next_action.url
         if len(url) > _MAX_URL or not _URL.fullmatch(url) or contains_card_number(url):
             raise _Nonsense("next_action.url is neither http(s) nor relative")
+        if outcome.next_action.bank_details is not None:
+            _check_bank_details(outcome.next_action.bank_details)
     if outcome.amount is not None:
         _check_amount(outcome.amount)
     elif status in ("succeeded", "pending") and kind not in _WITHOUT_AMOUNT:
@@ -247,6 +253,25 @@ def _check_shape(outcome: Outcome, *, kind: str) -> None:
     reference = outcome.provider_reference
     if reference is not None and not (reference and _is_name(reference)):
         raise _Nonsense("provider_reference is not 1 to 255 printable characters")
+
+
+def _check_bank_details(details: BankDetails) -> None:
+    """A buyer pays by them: what cannot be an account leads nobody to it."""
+    _check_amount(details.amount)
+    for name, text in (("holder", details.holder), ("reference", details.reference)):
+        if not (text and len(text) <= _MAX_BANK_TEXT and _is_name(text)):
+            raise _Nonsense(f"bank_details.{name} is not 1 to {_MAX_BANK_TEXT} characters")
+    if not _is_iban(details.iban):
+        raise _Nonsense("bank_details.iban is no IBAN in its electronic form")
+    if details.bic and not _BIC.fullmatch(details.bic):
+        raise _Nonsense("bank_details.bic is no BIC")
+
+
+def _is_iban(text: str) -> bool:
+    """Whether its form and its check digits are right (ISO 13616, ISO 7064 mod 97-10)."""
+    if not _IBAN.fullmatch(text):
+        return False
+    return int("".join(str(int(each, 36)) for each in text[4:] + text[:4])) % 97 == 1
 
 
 def _check_amount(amount: Amount) -> None:

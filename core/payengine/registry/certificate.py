@@ -21,6 +21,7 @@ from payengine import __version__
 from payengine.plugin import CONTRACT_VERSION
 from payengine.registry.check import PluginReport
 from payengine.testing.checks import FAULT_CHECKS
+from payengine.testing.checks_rules import RULE_FAULT_CHECKS
 
 __all__ = ["certify", "digest_of", "write"]
 
@@ -33,14 +34,15 @@ def certify(report: PluginReport, *, at: datetime) -> dict[str, Any]:
     plain = report.to_plain()
     results = [
         result
-        for gateway in (*report.reports, *report.hosted)
-        for result in gateway.results
-        if result.name in FAULT_CHECKS or result.name.startswith("host_")
+        for checked in report.checked
+        for result in checked.results
+        if result.name in FAULT_CHECKS | RULE_FAULT_CHECKS or result.name.startswith("host_")
     ]
     survived = [one.title for one in results if one.verdict == "passed"]
     certificate: dict[str, Any] = {
         "format": 1,
         "ok": report.ok,
+        "verdict": report.verdict,
         "checked_at": at.isoformat(timespec="seconds"),
         "plugin": {**plain["plugin"], "files_sha256": _files_of(report.info.distribution)},
         "engine": {"version": __version__, "contract": CONTRACT_VERSION},
@@ -49,6 +51,7 @@ def certify(report: PluginReport, *, at: datetime) -> dict[str, Any]:
         "problem": report.problem,
         "in_process": plain["gateways"],
         "in_host": plain["in_host"],
+        "rules": plain["rules"],
         "faults_survived": list(dict.fromkeys(survived)),
     }
     return {**certificate, "digest": digest_of(certificate)}
@@ -84,9 +87,8 @@ def _files_of(name: str) -> str:
 
 def _page(certificate: dict[str, Any]) -> str:
     plugin, engine = certificate["plugin"], certificate["engine"]
-    verdict = "keeps" if certificate["ok"] else "BREAKS"
     lines = [
-        f"# {plugin['title'] or plugin['name']} {verdict} the contract",
+        f"# {plugin['title'] or plugin['name']} {certificate['verdict']}",
         "",
         "| | |",
         "|---|---|",
@@ -103,6 +105,9 @@ def _page(certificate: dict[str, Any]) -> str:
         for gateway in certificate[place]:
             lines += ["", f"## {name}: {gateway['gateway']}", "", "| promise | kept |", "|---|---|"]
             lines += [_row(result) for result in gateway["results"]]
+    for rule in certificate["rules"]:
+        lines += ["", f"## Fraud rule: {rule['rule']}", "", "| promise | kept |", "|---|---|"]
+        lines += [_row(result) for result in rule["results"]]
     lines += ["", "## Faults survived", ""]
     lines += [f"- {fault}" for fault in certificate["faults_survived"]] or ["None was tried."]
     return "\n".join(lines) + "\n"

@@ -16,7 +16,14 @@ from payengine.registry.answers import clean_text, said_by
 from payengine.registry.check_host import check_in_host
 from payengine.registry.hosting import Hosting
 from payengine.registry.loader import InstalledPlugins, LoadedPlugin, PluginInfo
-from payengine.testing import CheckReport, GatewayCase, run
+from payengine.testing import (
+    CheckReport,
+    GatewayCase,
+    RuleCase,
+    RuleReport,
+    check_rule,
+    run,
+)
 
 __all__ = ["PluginReport", "check_plugin"]
 
@@ -24,19 +31,36 @@ __all__ = ["PluginReport", "check_plugin"]
 class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the check found. `problem` is why no contract test could run, or "".
 
-    `hosted` are the same tests through a plugin host; empty for what runs in process.
+    `hosted` are the same tests through a plugin host; empty for what runs in process. `rules` are
+    those of its fraud rules.
     """
 
     info: PluginInfo
     problem: str = ""
     reports: tuple[CheckReport, ...] = ()
     hosted: tuple[CheckReport, ...] = ()
+    rules: tuple[RuleReport, ...] = ()
+
+    @property
+    def checked(self) -> tuple[CheckReport | RuleReport, ...]:
+        """All of the reports."""
+        return (*self.reports, *self.hosted, *self.rules)
 
     @property
     def ok(self) -> bool:
         """Whether the plugin loads and none of its checks failed."""
         ready = self.info.status == "ready" and not self.problem
-        return ready and all(report.ok for report in (*self.reports, *self.hosted))
+        return ready and all(one.ok for one in self.checked)
+
+    @property
+    def verdict(self) -> str:
+        """What the checks say of the plugin, behind its name."""
+        if not self.ok:
+            return "BREAKS the contract"
+        was_checked = any(
+            result.verdict == "passed" for one in self.checked for result in one.results
+        )
+        return "keeps the contract" if was_checked else "loads; nothing else of it was checked"
 
     def to_plain(self) -> dict[str, Any]:
         """The report as JSON-ready builtins."""
@@ -46,11 +70,12 @@ class PluginReport(msgspec.Struct, frozen=True, kw_only=True):
             "plugin": msgspec.to_builtins(self.info),
             "gateways": [report.to_plain() for report in self.reports],
             "in_host": [report.to_plain() for report in self.hosted],
+            "rules": [report.to_plain() for report in self.rules],
         }
 
 
 def check_plugin(name: str, *, installed: InstalledPlugins | None = None) -> PluginReport:
-    """Load the plugin `name` alone and run the contract tests on each of its gateways.
+    """Load the plugin `name` alone and run the contract tests on its gateways and fraud rules.
 
     Imports it into this process: call it where nothing worth protecting is held. Runs event loops
     of its own. Raises `PluginNotFound`.
@@ -64,27 +89,37 @@ def check_plugin(name: str, *, installed: InstalledPlugins | None = None) -> Plu
         return PluginReport(info=info, problem=info.reason)
     plugin = plugins.plugin(name)
     try:
-        cases = _cases_of(plugin)
+        cases, rule_cases = _cases_of(plugin)
     except (Exception, SystemExit) as problem:
         words = clean_text(f"conformance() failed: {said_by(problem)}")
         return PluginReport(info=info, problem=words)
     reports = [run(cases.get(one.name, one.gateway)) for one in plugin.gateways]
+    rules = tuple(
+        check_rule(rule_cases.get(one.name) or RuleCase(rule=one.rule)) for one in plugin.rules
+    )
     hosted: list[CheckReport] = []
     if installed is None and info.distribution and not Hosting().is_trusted(info.distribution):
         theirs = InstalledPlugins.load(only=name)
         found = next(one for one in theirs.infos if one.name == name)
         if found.status == "refused":
-            return PluginReport(info=found, problem=found.reason, reports=tuple(reports))
+            return PluginReport(
+                info=found, problem=found.reason, reports=tuple(reports), rules=rules
+            )
         hosted = [check_in_host(theirs.plugin(name), case) for case in cases.values()]
-    return PluginReport(info=info, reports=tuple(reports), hosted=tuple(hosted))
+    return PluginReport(info=info, reports=tuple(reports), hosted=tuple(hosted), rules=rules)
 
 
-def _cases_of(plugin: LoadedPlugin) -> dict[str, GatewayCase]:
-    """The cases by their gateways' names; `conformance` returns one or several."""
+def _cases_of(plugin: LoadedPlugin) -> tuple[dict[str, GatewayCase], dict[str, RuleCase]]:
+    """The cases by their gateways' and rules' names; `conformance` returns one or several."""
     conformance = getattr(plugin.source, "conformance", None)
     made = conformance() if conformance else ()
-    cases = (made,) if isinstance(made, GatewayCase) else tuple(made)
-    for case in cases:
-        if not isinstance(case, GatewayCase):
-            raise TypeError(f"it returned a {type(case).__name__}, not a GatewayCase")
-    return {case.manifest.name: case for case in cases}
+    gateways: dict[str, GatewayCase] = {}
+    rules: dict[str, RuleCase] = {}
+    for case in (made,) if isinstance(made, GatewayCase | RuleCase) else tuple(made):
+        if isinstance(case, GatewayCase):
+            gateways[case.manifest.name] = case
+        elif isinstance(case, RuleCase):
+            rules[case.manifest.name] = case
+        else:
+            raise TypeError(f"it returned a {type(case).__name__}, no GatewayCase or RuleCase")
+    return gateways, rules

@@ -90,10 +90,9 @@ def _print_info(info: PluginInfo) -> None:
         print(f"                 {info.reason}")
         return
     world = ", test worlds only" if info.test_worlds_only else ""
-    offers = f"gateways: {', '.join(info.gateways) or 'none'}"
-    if info.wallets:
-        offers = f"wallets: {', '.join(info.wallets)}"
-        offers = f"gateways: {', '.join(info.gateways)}; {offers}" if info.gateways else offers
+    kinds = {"gateways": info.gateways, "wallets": info.wallets, "fraud rules": info.rules}
+    named = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    offers = "; ".join(named) or "gateways: none"
     place = ", in a plugin host" if info.place == "host" else ""
     print(f"                 {info.title}; {offers}; contract {info.contract}{world}{place}")
 
@@ -109,12 +108,17 @@ def _print_report(report: PluginReport) -> None:
             print(f"  {_MARKS[result.verdict]}  {result.title}")
             if result.message:
                 print(f"        {result.message}")
-    reports = (*report.reports, *report.hosted)
-    results = [result for gateway in reports for result in gateway.results]
+    for rule in report.rules:
+        print(f"\nFraud rule {rule.rule}")
+        for result in rule.results:
+            print(f"  {_MARKS[result.verdict]}  {result.title}")
+            if result.message:
+                print(f"        {result.message}")
+    results = [result for checked in report.checked for result in checked.results]
     counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in _MARKS}
     print(
         f"\n{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped:"
-        f" the plugin {'keeps' if report.ok else 'BREAKS'} the contract."
+        f" the plugin {report.verdict}."
     )
 
 

@@ -21,21 +21,33 @@ from payengine.host.plugin import HostedPlugin, NotLoaded
 from payengine.host.supervisor import PluginHost
 from payengine.plugin import (
     ENTRY_POINT_GROUP,
+    FraudRule,
     Gateway,
     HookSpecs,
     Manifest,
     PluginSettings,
+    RateManifest,
+    RateSource,
+    RemoteScorer,
+    RuleManifest,
     Wallet,
     WalletManifest,
 )
 from payengine.registry.answers import clean_text, said_by
 from payengine.registry.hosting import Hosting
-from payengine.registry.manifests import manifest_of, wallet_manifest_of
+from payengine.registry.manifests import (
+    manifest_of,
+    rate_manifest_of,
+    rule_manifest_of,
+    wallet_manifest_of,
+)
 
 __all__ = [
     "InstalledPlugins",
     "LoadedGateway",
     "LoadedPlugin",
+    "LoadedRateSource",
+    "LoadedRule",
     "LoadedWallet",
     "PluginInfo",
     "load_one",
@@ -62,6 +74,8 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     gateways: tuple[str, ...] = ()
     wallets: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    rate_sources: tuple[str, ...] = ()
     test_worlds_only: bool = False
     place: Literal["process", "host"] = "process"
 
@@ -84,10 +98,31 @@ class LoadedWallet(msgspec.Struct, frozen=True, kw_only=True):
     wallet: Wallet
 
 
+class LoadedRateSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A rate source and the manifest that it had when it was loaded."""
+
+    name: str
+    plugin: str
+    manifest: RateManifest
+    source: RateSource
+
+
+class LoadedRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A fraud rule and the manifest that it had when it was loaded; `rule` is a `RemoteScorer`
+    where the manifest says `remote`. `hosted`: its code runs in a plugin host."""
+
+    name: str
+    plugin: str
+    manifest: RuleManifest
+    rule: FraudRule | RemoteScorer
+    hosted: bool = False
+
+
 class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin that keeps the contract; `source` is its module or object.
 
-    All gateways and wallets of a plugin share one settings class: a tenant sets a plugin up once.
+    All gateways, wallets, rate sources and remote scorers of a plugin share one settings class: a
+    tenant sets a plugin up once. Its other fraud rules have settings of their own each.
     """
 
     info: PluginInfo
@@ -97,6 +132,8 @@ class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
     enabled_by_default_in_test: bool
     hooks: pluggy.PluginManager
     wallets: tuple[LoadedWallet, ...] = ()
+    rules: tuple[LoadedRule, ...] = ()
+    rate_sources: tuple[LoadedRateSource, ...] = ()
 
 
 class InstalledPlugins:
@@ -115,6 +152,14 @@ class InstalledPlugins:
         wallets = {one.name: one for plugin in ready for one in plugin.wallets}
         #: By name, which is the kind of method that each opens.
         self.wallets: Mapping[str, LoadedWallet] = MappingProxyType(dict(sorted(wallets.items())))
+        rules = {one.name: one for plugin in ready for one in plugin.rules}
+        #: By name, in the order of the names.
+        self.rules: Mapping[str, LoadedRule] = MappingProxyType(dict(sorted(rules.items())))
+        sources = {one.name: one for plugin in ready for one in plugin.rate_sources}
+        #: By name, in the order of the names.
+        self.rate_sources: Mapping[str, LoadedRateSource] = MappingProxyType(
+            dict(sorted(sources.items()))
+        )
 
     @classmethod
     def load(
@@ -195,14 +240,18 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
         raise PluginIncompatible(f"The contract has no hook named {', '.join(unknown)}.")
     gateways = tuple(_gateways_of(hooks, plugin=origin.name))
     wallets = tuple(_wallets_of(hooks, plugin=origin.name))
-    manifests: list[Manifest | WalletManifest] = [
+    rules = tuple(_rules_of(hooks, plugin=origin.name, hosted=origin.place == "host"))
+    sources = tuple(_rate_sources_of(hooks, plugin=origin.name))
+    manifests: list[Manifest | WalletManifest | RuleManifest | RateManifest] = [
         *(one.manifest for one in gateways),
         *(one.manifest for one in wallets),
+        *(one.manifest for one in rules if one.manifest.remote),
+        *(one.manifest for one in sources),
     ]
     classes = {one.settings for one in manifests} or {PluginSettings}
     if len(classes) > 1:
         raise PluginIncompatible("Its gateways name different classes of settings.")
-    first = manifests[0] if manifests else None
+    first = manifests[0] if manifests else rules[0].manifest if rules else None
     info = msgspec.structs.replace(
         origin,
         status="ready",
@@ -211,6 +260,8 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
         title=first.title if first else origin.name,
         gateways=tuple(one.name for one in gateways),
         wallets=tuple(one.name for one in wallets),
+        rules=tuple(one.name for one in rules),
+        rate_sources=tuple(one.name for one in sources),
         test_worlds_only=any(one.manifest.test_worlds_only for one in gateways),
     )
     return LoadedPlugin(
@@ -222,6 +273,8 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
         and all(one.manifest.enabled_by_default_in_test for one in gateways),
         hooks=hooks,
         wallets=wallets,
+        rules=rules,
+        rate_sources=sources,
     )
 
 
@@ -251,6 +304,36 @@ def _wallets_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedW
             raise PluginIncompatible(f"It offers two wallets named {manifest.name!r}.")
         found[manifest.name] = LoadedWallet(
             name=manifest.name, plugin=plugin, manifest=manifest, wallet=wallet
+        )
+    return tuple(found.values())
+
+
+def _rules_of(hooks: pluggy.PluginManager, *, plugin: str, hosted: bool) -> Sequence[LoadedRule]:
+    offered = [one for answer in hooks.hook.fraud_rules() for one in answer]
+    if len(offered) > _MOST_GATEWAYS:
+        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} fraud rules.")
+    found: dict[str, LoadedRule] = {}
+    for rule in offered:
+        manifest = rule_manifest_of(rule)
+        if manifest.name in found:
+            raise PluginIncompatible(f"It offers two fraud rules named {manifest.name!r}.")
+        found[manifest.name] = LoadedRule(
+            name=manifest.name, plugin=plugin, manifest=manifest, rule=rule, hosted=hosted
+        )
+    return tuple(found.values())
+
+
+def _rate_sources_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedRateSource]:
+    offered = [one for answer in hooks.hook.rate_sources() for one in answer]
+    if len(offered) > _MOST_GATEWAYS:
+        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} rate sources.")
+    found: dict[str, LoadedRateSource] = {}
+    for source in offered:
+        manifest = rate_manifest_of(source)
+        if manifest.name in found:
+            raise PluginIncompatible(f"It offers two rate sources named {manifest.name!r}.")
+        found[manifest.name] = LoadedRateSource(
+            name=manifest.name, plugin=plugin, manifest=manifest, source=source
         )
     return tuple(found.values())
 
@@ -325,6 +408,8 @@ def _check_unique(plugin: LoadedPlugin, ready: Sequence[LoadedPlugin]) -> None:
         for noun, theirs, own in (
             ("gateway", other.info.gateways, plugin.info.gateways),
             ("wallet", other.info.wallets, plugin.info.wallets),
+            ("fraud rule", other.info.rules, plugin.info.rules),
+            ("rate source", other.info.rate_sources, plugin.info.rate_sources),
         ):
             taken = sorted(set(theirs) & set(own))
             if taken:

@@ -15,10 +15,15 @@ from payengine.errors import PluginIncompatible
 from payengine.plugin import (
     CONTRACT_VERSION,
     Disputes,
+    FraudRule,
     Gateway,
     Increments,
     Manifest,
     PluginSettings,
+    RateManifest,
+    RateSource,
+    RemoteScorer,
+    RuleManifest,
     SavesMethods,
     Statement,
     Wallet,
@@ -28,7 +33,13 @@ from payengine.plugin import (
     settings_schema,
 )
 
-__all__ = ["check_contract", "manifest_of", "wallet_manifest_of"]
+__all__ = [
+    "check_contract",
+    "manifest_of",
+    "rate_manifest_of",
+    "rule_manifest_of",
+    "wallet_manifest_of",
+]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _CONTRACT = re.compile(r"(?P<major>[0-9]{1,4})\.[0-9]{1,4}")
@@ -36,8 +47,13 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _METHOD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LARGEST_CONCURRENCY = 10_000
+_LONGEST_PENDING_S = 366 * 86_400
 
-ManifestT = TypeVar("ManifestT", Manifest, WalletManifest)
+#: A rule that may take longer is a remote one.
+_LONGEST_RULE_MS = 5
+_LONGEST_REMOTE_MS = 2_000
+
+ManifestT = TypeVar("ManifestT", Manifest, WalletManifest, RuleManifest, RateManifest)
 
 
 def check_contract(contract: object) -> None:
@@ -86,6 +102,38 @@ def wallet_manifest_of(wallet: object) -> WalletManifest:
     return manifest
 
 
+def rate_manifest_of(source: object) -> RateManifest:
+    """The rate source's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(source, RateManifest)
+    _check_names(manifest)
+    _check_concurrency(manifest)
+    _require(bool(_CURRENCY.fullmatch(manifest.base)), "base is no currency code")
+    _check_settings(manifest)
+    if not isinstance(source, RateSource):
+        raise PluginIncompatible("The rate source lacks the method daily_rates.")
+    return manifest
+
+
+def rule_manifest_of(rule: object) -> RuleManifest:
+    """The rule's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(rule, RuleManifest)
+    _check_names(manifest)
+    _require(bool(manifest.stages), "stages is empty")
+    longest = _LONGEST_REMOTE_MS if manifest.remote else _LONGEST_RULE_MS
+    _require(1 <= manifest.time_limit_ms <= longest, f"time_limit_ms is not 1 to {longest}")
+    _check_settings(manifest)
+    needed = ("features", "score" if manifest.remote else "evaluate")
+    lacking = [name for name in needed if not callable(getattr(rule, name, None))]
+    if lacking:
+        kind = RemoteScorer if manifest.remote else FraudRule
+        raise PluginIncompatible(f"A {kind.__name__} has the methods {', '.join(lacking)}.")
+    _require(
+        manifest.remote or not secret_fields(manifest.settings),
+        "a rule that asks nobody has no secret",
+    )
+    return manifest
+
+
 def _declared(source: object, kind: type[ManifestT]) -> ManifestT:
     describe = getattr(source, "describe", None)
     if not callable(describe):
@@ -104,7 +152,7 @@ def _declared(source: object, kind: type[ManifestT]) -> ManifestT:
         raise PluginIncompatible(f"The manifest is malformed: {problem}.") from None
 
 
-def _check_names(manifest: Manifest | WalletManifest) -> None:
+def _check_names(manifest: Manifest | WalletManifest | RuleManifest | RateManifest) -> None:
     _require(
         bool(_NAME.fullmatch(manifest.name)),
         "name is not a lower-case letter and up to 62 of a-z, 0-9, _ and -",
@@ -128,7 +176,7 @@ def _check_texts(manifest: Manifest) -> None:
     _require("authorize" in manifest.operations, "operations lacks authorize")
 
 
-def _check_concurrency(manifest: Manifest | WalletManifest) -> None:
+def _check_concurrency(manifest: Manifest | WalletManifest | RateManifest) -> None:
     _require(
         1 <= manifest.max_concurrency <= _LARGEST_CONCURRENCY,
         f"max_concurrency is not 1 to {_LARGEST_CONCURRENCY}",
@@ -139,9 +187,13 @@ def _check_numbers(manifest: Manifest) -> None:
     _check_concurrency(manifest)
     _require(manifest.key_window_s >= 0, "key_window_s is negative")
     _require(manifest.lookup_consistent_after_ms >= 0, "lookup_consistent_after_ms is negative")
+    _require(
+        0 < manifest.pending_for_s <= _LONGEST_PENDING_S,
+        f"pending_for_s is not 1 to {_LONGEST_PENDING_S}",
+    )
 
 
-def _check_settings(manifest: Manifest | WalletManifest) -> None:
+def _check_settings(manifest: Manifest | WalletManifest | RuleManifest | RateManifest) -> None:
     settings: object = manifest.settings
     _require(
         isinstance(settings, type) and issubclass(settings, PluginSettings),

@@ -38,6 +38,7 @@ from payengine.registry.answers import Answer, CallKind, clean_text, judge_event
 from payengine.registry.guard import Guard
 from payengine.registry.hosting import Hosting
 from payengine.registry.loader import InstalledPlugins, LoadedGateway, PluginInfo
+from payengine.registry.rates import RateDesk
 from payengine.registry.tenant_settings import OpenedPlugin, PluginState, TenantSettings
 from payengine.registry.threads import Threads
 from payengine.registry.wallets import WalletDesk
@@ -94,6 +95,7 @@ class Registry:
             database, vault, plugins=plugins, clock=clock or SystemClock()
         )
         self.wallets = WalletDesk(plugins, self._settings, self.guard)
+        self.rates = RateDesk(plugins, self._settings, self.guard)
 
     @classmethod
     def load(

@@ -129,12 +129,13 @@ class Fallback(_Part, frozen=True, kw_only=True):
 
     `unknown` says what the request itself does about an outcome that is not known, while another
     gateway and time are left: wait for the reconciler, look it up, or look it up and send it again
-    with its key. Without an answer to that no other gateway is tried.
+    with its key; with `void` it also calls off what the gateway then has and does not decide.
+    Without an answer to that no other gateway is tried.
     """
 
     max_attempts: int = 2
     declines: tuple[str, ...] | None = None
-    unknown: Literal["wait", "look_up", "send_again"] = "look_up"
+    unknown: Literal["wait", "look_up", "send_again", "void"] = "look_up"
 
 
 class Policy(_Part, frozen=True, kw_only=True):

@@ -101,6 +101,13 @@ class Database:
         async with self._transaction(self._app, begin) as session:
             yield session
 
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Session]:
+        """A transaction for functions that set each tenant's scope themselves, as `call` is for
+        one of them: it sees nothing before they do."""
+        async with self._transaction(self._app, "BEGIN") as session:
+            yield session
+
     async def call(self, function: str, argument: Any) -> list[asyncpg.Record]:
         """Call a function that sets each tenant's scope itself: one message, one commit.
 

@@ -18,7 +18,6 @@ from payengine.errors import EnvironmentProblem
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 __all__ = ["migrate"]
 
@@ -71,13 +70,12 @@ async def migrate(*, owner_url: str, login_url: str) -> None:
         if not await _is_current(owner_url):
             await _run(owner_url, login_role=urlsplit(login_url).username or "payengine_login")
         await _keep_epoch(owner_url)
-    except (OSError, asyncpg.PostgresError, DBAPIError) as refused:
+    except (OSError, asyncpg.PostgresError) as refused:
         raise _explained(refused) from None
 
 
-def _explained(refused: Exception) -> EnvironmentProblem:
+def _explained(cause: BaseException) -> EnvironmentProblem:
     """What an operator can do about it; the URL, which may hold a password, is not repeated."""
-    cause = refused.orig.__cause__ if isinstance(refused, DBAPIError) and refused.orig else refused
     if getattr(cause, "sqlstate", None) == asyncpg.InsufficientPrivilegeError.sqlstate:
         return EnvironmentProblem(
             f"The database's owner role lacks a privilege: {cause}. Migrations need a role that "
@@ -90,6 +88,7 @@ def _explained(refused: Exception) -> EnvironmentProblem:
 
 
 async def _run(owner_url: str, *, login_role: str) -> None:
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
 
     lock = await asyncpg.connect(owner_url)
@@ -104,6 +103,9 @@ async def _run(owner_url: str, *, login_role: str) -> None:
             async with engine.connect() as connection:
                 await connection.run_sync(_upgrade, login_role)
                 await connection.commit()
+        except DBAPIError as refused:
+            driver = refused.orig  # SQLAlchemy's wrapping of what asyncpg raised
+            raise _explained((driver and driver.__cause__) or refused) from None
         finally:
             await engine.dispose()
     finally:

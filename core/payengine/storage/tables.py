@@ -68,6 +68,7 @@ EXTRA_POLICIES: dict[tuple[str, str], tuple[str, str]] = {
     ("event", "worker_publish"): ("w", "payengine_worker"),
     ("event", "worker_queue"): ("r", "payengine_worker"),
     ("event_stream", "worker_publish"): ("*", "payengine_worker"),
+    ("fraud_watch", "worker_queue"): ("r", "payengine_worker"),
     ("installation", "app_names_master_key"): ("w", "payengine_app"),
     ("installation", "shared_read"): ("r", "public"),
     ("ledger_tail", "worker_queue"): ("r", "payengine_worker"),
@@ -75,6 +76,7 @@ EXTRA_POLICIES: dict[tuple[str, str], tuple[str, str]] = {
     ("payment", "worker_queue"): ("r", "payengine_worker"),
     ("pgqueuer", "worker_queue"): ("*", "payengine_worker"),
     ("received_webhook", "worker_queue"): ("r", "payengine_worker"),
+    ("review", "worker_queue"): ("r", "payengine_worker"),
     ("tenant", "worker_list"): ("r", "payengine_worker"),
     ("webhook_endpoint", "worker_queue"): ("r", "payengine_worker"),
 }
@@ -92,6 +94,7 @@ WORKER_TEXTS = frozenset(
         ("payment", "id"),
         ("payment", "status"),
         ("received_webhook", "id"),
+        ("review", "id"),
         ("tenant", "mode"),
         ("webhook_endpoint", "id"),
         ("webhook_endpoint", "status"),

@@ -9,8 +9,8 @@ Inherit the contract, and give it a case:
             return GatewayCase(gateway=MyGateway(), settings=MySettings(), ...)
 
 The same case, returned by a function `conformance` of the plugin, serves
-`payengine plugins check NAME`. A wallet inherits `WalletContract` likewise. `ChaosGateway` makes
-any gateway fail by a seed.
+`payengine plugins check NAME`. A wallet inherits `WalletContract` likewise, a fraud rule
+`RuleContract` with a `RuleCase`. `ChaosGateway` makes any gateway fail by a seed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from payengine.testing.case import ContractBroken, GatewayCase, NotApplicable
 from payengine.testing.chaos import Chaos, ChaosGateway
 from payengine.testing.check import CheckReport, CheckResult, check_gateway, run
 from payengine.testing.contract import GatewayContract
+from payengine.testing.rule_case import RuleCase, RuleSample, sample_context
+from payengine.testing.rule_contract import RuleContract, RuleReport, check_rule
 from payengine.testing.wallet import WalletCase, WalletContract
 
 __all__ = [
@@ -30,8 +32,14 @@ __all__ = [
     "GatewayCase",
     "GatewayContract",
     "NotApplicable",
+    "RuleCase",
+    "RuleContract",
+    "RuleReport",
+    "RuleSample",
     "WalletCase",
     "WalletContract",
     "check_gateway",
+    "check_rule",
     "run",
+    "sample_context",
 ]

@@ -135,5 +135,12 @@ def _case_of(plugin: Any, gateway_name: str) -> GatewayCase | None:
     if conformance is None:
         return None
     made = conformance()
-    cases = [made] if isinstance(made, GatewayCase) else list(made)
-    return next((case for case in cases if case.manifest.name == gateway_name), None)
+    cases = made if isinstance(made, Iterable) else (made,)
+    return next(
+        (
+            case
+            for case in cases
+            if isinstance(case, GatewayCase) and case.manifest.name == gateway_name
+        ),
+        None,
+    )

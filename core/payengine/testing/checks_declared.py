@@ -50,6 +50,7 @@ async def manifest_is_valid(case: GatewayCase) -> None:
     require(manifest.max_concurrency > 0, "max_concurrency must be positive")
     require(manifest.key_window_s >= 0, "key_window_s cannot be negative")
     require(manifest.lookup_consistent_after_ms >= 0, "a time cannot be negative")
+    require(manifest.pending_for_s > 0, "pending_for_s must be positive")
     if manifest.supports_idempotency:
         require(manifest.key_window_s > 0, "a provider that keeps keys keeps them for a while")
     require(isinstance(case.gateway, Gateway), "a method of Gateway is missing")

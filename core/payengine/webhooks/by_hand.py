@@ -10,9 +10,10 @@ import msgspec
 
 from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound, RateLimited
+from payengine.idempotency import check_key
 from payengine.ids import new_id
-from payengine.payments.checks import check_id, check_key
 from payengine.storage import Session
+from payengine.texts import check_id
 from payengine.webhooks.endpoints import claim_once, one_endpoint
 from payengine.webhooks.lanes import AT_ONCE
 from payengine.webhooks.means import Means

@@ -11,10 +11,10 @@ import msgspec
 
 from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound
+from payengine.idempotency import check_key, claim, claimed, fingerprint
 from payengine.ids import new_id
-from payengine.payments.checks import check_id, check_key, check_text, fingerprint
-from payengine.payments.store import claim, claimed
 from payengine.storage import Session
+from payengine.texts import check_id, check_text
 from payengine.webhooks.means import Means
 from payengine.webhooks.messages import check_event_types
 from payengine.webhooks.models import (

@@ -20,8 +20,8 @@ import structlog
 from payengine import faults
 from payengine.context import TenantContext
 from payengine.events import Event, NewEvent
+from payengine.events.writing import insert_event
 from payengine.ids import new_id
-from payengine.payments.store import insert_event
 from payengine.storage import Session
 from payengine.webhooks import store
 from payengine.webhooks.means import Means

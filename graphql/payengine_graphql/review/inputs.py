@@ -6,18 +6,20 @@ import strawberry
 from payengine.payments.review import (
     ClaimReview,
     CloseReview,
+    DecideReview,
     ReleaseReview,
     ReviewFilter,
     SettleReview,
 )
 
 from payengine_graphql.inputs import check_id
-from payengine_graphql.review.types import SettledOutcome
+from payengine_graphql.review.types import ReviewDecision, ReviewKind, SettledOutcome
 from payengine_graphql.types.money import MoneyInput
 
 __all__ = [
     "ClaimReviewInput",
     "CloseReviewInput",
+    "DecideReviewInput",
     "ReleaseReviewInput",
     "ReviewFilterInput",
     "SettleReviewInput",
@@ -98,6 +100,32 @@ class SettleReviewInput:
         )
 
 
+@strawberry.input(description="Say whether a payment that is held may go on.")
+class DecideReviewInput:
+    """See the description."""
+
+    idempotency_key: str = strawberry.field(description=_KEY)
+    review_id: strawberry.ID = strawberry.field(description=_REVIEW)
+    decision: ReviewDecision = strawberry.field(description="Whether it may go on.")
+    person: str = strawberry.field(description=_PERSON)
+    reason: str = strawberry.field(description=_REASON)
+    is_fraud: bool | None = strawberry.field(
+        description="Whether you know it to be fraud, or to be none: the rules learn it.",
+        default=None,
+    )
+
+    def to_core(self) -> DecideReview:
+        """For the engine."""
+        return DecideReview(
+            idempotency_key=self.idempotency_key,
+            review_id=self.review_id,
+            decision=self.decision.value,
+            person=self.person,
+            reason=self.reason,
+            is_fraud=self.is_fraud,
+        )
+
+
 @strawberry.input(description="Say that nothing is left to do.")
 class CloseReviewInput:
     """See the description."""
@@ -127,7 +155,16 @@ class ReviewFilterInput:
     claimed_by: str | None = strawberry.field(
         description="Those that this person has claimed now.", default=None
     )
+    kind: ReviewKind | None = strawberry.field(description="Of this kind only.", default=None)
+    unclaimed: bool = strawberry.field(
+        description="Only those that nobody has claimed now.", default=False
+    )
 
     def to_core(self) -> ReviewFilter:
         """For the engine."""
-        return ReviewFilter(is_open=self.is_open, claimed_by=self.claimed_by)
+        return ReviewFilter(
+            is_open=self.is_open,
+            claimed_by=self.claimed_by,
+            kind=self.kind.value if self.kind else None,
+            unclaimed=self.unclaimed,
+        )

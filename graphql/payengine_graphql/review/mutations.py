@@ -51,6 +51,15 @@ class Mutation:
         review, errors = await _do(info, "settleReview", input, settle)
         return payloads.SettleReviewPayload(review=review, errors=errors)
 
+    @mutation("Say whether a held payment may go on. Needs the scope `reviews:write`.")
+    async def decide_review(
+        self, info: Wire, input: Annotated[inputs.DecideReviewInput, _INPUT]
+    ) -> payloads.DecideReviewPayload:
+        """See `payengine.payments.review`."""
+        decide = info.context.engine.reviews.decide
+        review, errors = await _do(info, "decideReview", input, decide)
+        return payloads.DecideReviewPayload(review=review, errors=errors)
+
     @mutation("Say that nothing is left to do. Needs the scope `reviews:write`.")
     async def close_review(
         self, info: Wire, input: Annotated[inputs.CloseReviewInput, _INPUT]

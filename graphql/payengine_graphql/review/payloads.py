@@ -10,6 +10,7 @@ from payengine_graphql.types.problems import Problem
 __all__ = [
     "ClaimReviewPayload",
     "CloseReviewPayload",
+    "DecideReviewPayload",
     "ReleaseReviewPayload",
     "SettleReviewPayload",
 ]
@@ -36,6 +37,14 @@ class ReleaseReviewPayload:
 
 @strawberry.type(description="The answer to settleReview.")
 class SettleReviewPayload:
+    """See the description."""
+
+    errors: list[Problem] = strawberry.field(description=_ERRORS)
+    review: Review | None = strawberry.field(description=_STANDS, default=None)
+
+
+@strawberry.type(description="The answer to decideReview.")
+class DecideReviewPayload:
     """See the description."""
 
     errors: list[Problem] = strawberry.field(description=_ERRORS)

@@ -11,6 +11,7 @@ from payengine.payments.review import ReviewAction as ReviewActionRow
 from payengine.payments.review import reasons_of, waiting_of
 
 from payengine_graphql.context import RequestContext, Wire
+from payengine_graphql.fraud.decisions import FraudDecision, show_decision
 from payengine_graphql.scalars import DateTime
 from payengine_graphql.types.fields import column, computed
 from payengine_graphql.types.nodes import Node
@@ -26,6 +27,8 @@ __all__ = [
     "Review",
     "ReviewAction",
     "ReviewActionKind",
+    "ReviewDecision",
+    "ReviewKind",
     "SettledOutcome",
     "read_review",
     "show_review",
@@ -44,6 +47,23 @@ class ReviewActionKind(Enum):
     RELEASED = _value("released", "Let it go.")
     SETTLED = _value("settled", "Said what became of an operation.")
     CLOSED = _value("closed", "Said that nothing is left to do.")
+    DECIDED = _value("decided", "Said whether a payment that was held may go on.")
+
+
+@strawberry.enum(description="Why a payment waits for a person.")
+class ReviewKind(Enum):
+    """See the description."""
+
+    FLAG = _value("flag", "Something happened that no machine can settle: see `openOperations`.")
+    FRAUD = _value("fraud", "It is held because it may be fraud: see `fraudDecisions`.")
+
+
+@strawberry.enum(description="Whether a payment that is held may go on.")
+class ReviewDecision(Enum):
+    """See the description."""
+
+    APPROVED = _value("approved", "It goes on; what was to be captured at once is captured.")
+    REJECTED = _value("rejected", "The hold is released, and nothing is taken.")
 
 
 @strawberry.enum(description="What became of an operation, as the provider's own site shows it.")
@@ -80,10 +100,31 @@ class Review(Node):
     claimed_until: DateTime | None = column("Until when that claim holds.")
     closed_by: str | None = column("Who closed it.")
     closed_at: DateTime | None = column("When it was closed; none while it waits.")
+    decide_by: DateTime | None = column(
+        "When the tenant's default decides on what is held, or when a decision is carried out."
+    )
+
+    @computed("Why it waits for a person.")
+    def kind(self) -> ReviewKind:
+        """From the row."""
+        return ReviewKind(self.row.kind)
+
+    @computed("What was decided; none while it waits, and where there was nothing to decide.")
+    def decision(self) -> ReviewDecision | None:
+        """From the row."""
+        return ReviewDecision(self.row.decision) if self.row.decision else None
+
+    @computed("What the fraud rules said of the payment. Needs the scope `fraud:read`.")
+    async def fraud_decisions(self, info: Wire) -> list[FraudDecision]:
+        """By the loader."""
+        rows = await info.context.loaders.fraud_decisions.load(self.row.payment_id)
+        return [show_decision(row) for row in rows]
 
     @computed(
         "Why it waits: the payment's anomalies, `conflicted` where the provider named another "
-        "amount or currency, `outcome_unknown` where nobody can be asked any more."
+        "amount or currency, `outcome_unknown` where nobody can be asked any more, "
+        "`pending_too_long` where the gateway or the buyer ended nothing in time, "
+        "`suspicious` where it is held because of the fraud rules."
     )
     async def reasons(self, info: Wire) -> list[str]:
         """From the payment and its operations as they stand."""

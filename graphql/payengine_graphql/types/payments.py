@@ -9,6 +9,8 @@ from payengine.payments.models import Attempt as AttemptRow
 from payengine.payments.models import Evidence as EvidenceRow
 from payengine.payments.models import Operation as OperationRow
 from payengine.payments.models import Payment as PaymentRow
+from payengine.plugin import BankDetails as PluginBankDetails
+from payengine.plugin import from_plain
 from payengine.plugin.declines import decline_rule
 
 from payengine_graphql.context import Wire
@@ -33,6 +35,7 @@ from payengine_graphql.types.nodes import DEFAULT_PAGE, Node, check_first
 
 __all__ = [
     "Attempt",
+    "BankDetails",
     "Decline",
     "Evidence",
     "NextAction",
@@ -50,12 +53,35 @@ _First = Annotated[
 ]
 
 
+@strawberry.type(description="The account to which the buyer is to transfer the money.")
+class BankDetails:
+    """See the description."""
+
+    holder: str = strawberry.field(description="Whose account it is.")
+    iban: str = strawberry.field(description="Its IBAN, without spaces.")
+    bic: str | None = strawberry.field(description="Its bank's BIC, where it is known.")
+    reference: str = strawberry.field(
+        description="What the buyer must write, so that the money is recognised."
+    )
+    amount: Money = strawberry.field(description="What is still missing.")
+
+
 @strawberry.type(description="What the buyer must do before the payment can go on.")
 class NextAction:
     """See the description."""
 
+    payment_id: strawberry.Private[str]
     type: str = strawberry.field(description="`redirect`: open the address in the browser.")
     url: str = strawberry.field(description="The address; it leads back to `returnUrl`.")
+
+    @computed(
+        "Where to transfer the money, for a page of your own: the address shows the same. None for "
+        "other methods."
+    )
+    async def bank_details(self, info: Wire) -> BankDetails | None:
+        """By the operations' loader: those of the operation that waits for the buyer."""
+        rows = await info.context.loaders.operations.load(self.payment_id)
+        return next((_bank_details(row) for row in rows if row.next_action_url == self.url), None)
 
 
 @strawberry.type(description="Why the buyer's bank or the gateway refused.")
@@ -148,7 +174,7 @@ class Operation(Node):
     @computed("What the buyer must do first.")
     def next_action(self) -> NextAction | None:
         """None unless something is to be done."""
-        return _next_action(self.row.next_action_url)
+        return _next_action(self.row.payment_id, self.row.next_action_url)
 
     @computed("Why the outcome is believed, where more than the answer counts.")
     async def evidence(self, info: Wire) -> list[Evidence]:
@@ -281,7 +307,7 @@ class Payment(Node):
     @computed("What the buyer must do before the payment can go on.")
     def next_action(self) -> NextAction | None:
         """None unless the status is REQUIRES_ACTION."""
-        return _next_action(self.row.next_action_url)
+        return _next_action(self.row.id, self.row.next_action_url)
 
     @computed("Why the last attempt was refused.")
     def decline(self) -> Decline | None:
@@ -329,8 +355,21 @@ def _decline(code: str | None) -> Decline | None:
     )
 
 
-def _next_action(url: str | None) -> NextAction | None:
-    return None if url is None else NextAction(type="redirect", url=url)
+def _next_action(payment_id: str, url: str | None) -> NextAction | None:
+    return None if url is None else NextAction(payment_id=payment_id, type="redirect", url=url)
+
+
+def _bank_details(row: OperationRow) -> BankDetails | None:
+    if row.bank_details is None:
+        return None
+    told = from_plain(row.bank_details, PluginBankDetails)
+    return BankDetails(
+        holder=told.holder,
+        iban=told.iban,
+        bic=told.bic or None,
+        reference=told.reference,
+        amount=money(told.amount.minor, told.amount.currency),
+    )
 
 
 def show_payment(row: PaymentRow) -> Payment:

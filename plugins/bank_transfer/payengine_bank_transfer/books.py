@@ -125,6 +125,10 @@ class Books:
                 raise Refused("refund_too_large")
             if not paid.iban:
                 raise Refused("no_payer_account")
+            came = self.store.lines_of(account, paid.reference, direction="credit")
+            payers = {line.party_iban for line in came if line.party_iban}
+            if paid.method == "bank_transfer" and len(payers) > 1:
+                raise Refused("several_payers")
             made = Operation(
                 account=account,
                 reference=references.end_to_end_id(account=account, key=request.key),

@@ -57,6 +57,9 @@ MANIFEST = Manifest(
     # Books that are busy may be written some seconds after the engine has given up waiting.
     lookup_consistent_after_ms=10_000,
     not_processed_codes=NOT_PROCESSED_CODES,
+    # The longest notice of a debit (60 days) or patience with a transfer (30), and two weeks more
+    # for cut-offs, holidays and statements that come late.
+    pending_for_s=75 * 86_400,
     webhooks=True,
     movements=True,
     saved_methods=True,
@@ -92,7 +95,7 @@ class BankTransferGateway:
         if made.status == "awaited":
             token = request.payment_method.token
             made = await self.desk.pay_as_simulated(call, made, token)
-        return outcome_of(made)
+        return outcome_of(made, settings_of(call))
 
     async def capture(self, call: Call, request: Capture) -> Outcome:
         """Nothing is held that could be captured."""
@@ -132,7 +135,9 @@ class BankTransferGateway:
         if found.status not in _DONE:
             await self._ask_the_bank(call, found)
             found = await self.desk.run(books.find, call.account, request.key, at_us=now_us())
-        return Outcome(status="not_found") if found is None else outcome_of(found)
+        return (
+            Outcome(status="not_found") if found is None else outcome_of(found, settings_of(call))
+        )
 
     def parse_webhook(
         self, call: Call, request: WebhookRequest

@@ -15,8 +15,8 @@ import msgspec
 from msgspec.structs import replace
 
 from payengine_bank_transfer.amounts import CURRENCY
-from payengine_bank_transfer.matching import references_in
-from payengine_bank_transfer.notices import notice_of
+from payengine_bank_transfer.matching import are_distinct, references_in
+from payengine_bank_transfer.notices import notice_of, part_of
 from payengine_bank_transfer.records import KeptLine, Operation
 from payengine_bank_transfer.statements import Document, Line, Report
 from payengine_bank_transfer.store import Store
@@ -72,9 +72,13 @@ def take_in(
             counts["lines"] += kept is not None
             counts["known"] += kept is None
             if kept is not None:
-                counts[round_.explain(kept, line)] += 1
+                what = round_.explain(kept, line)
+                counts[what] += 1
+                counts["lost"] += what == "other" and line.is_return
         if counts["foreign"]:
             problems.append(f"{counts['foreign']} lines of another account were left out")
+        if counts["lost"]:
+            problems.append(f"{counts['lost']} debits take money back and name no payment of ours")
         for report in document.reports:
             counts["reports"] += round_.hear(report)
         return Taken(
@@ -106,7 +110,8 @@ class _Round:
         """
         store, account = self.store, self.account
         ref = line.bank_ref
-        if ref and store.has_bank_ref(account, ref, direction=line.direction, minor=line.minor):
+        known = store.lines_named(account, ref, direction=line.direction, minor=line.minor)
+        if ref and not all(are_distinct(one, line) for one in known):
             return None
         alike = store.lines_like(account, line.fingerprint)
         nameless = [one for one in alike if not one.bank_ref]
@@ -216,6 +221,9 @@ class _Round:
         about = [one for one in found if one is not None and one.method == "bank_transfer"]
         if len(about) != 1 or about[0].status != "awaited":
             return "unmatched"
+        told = self.store.lines_of(self.account, about[0].reference, direction="credit")
+        if any(_may_be_one(one, kept) for one in told):
+            return "unmatched"
         self.give(kept, about[0], by_whom="bank")
         return "matched"
 
@@ -256,8 +264,21 @@ class _Round:
         minor = min(kept.minor, about.amount_minor)
         fee = kept.minor - minor if way == "debit" else 0
         self.store.allocate(kept, about.reference, kept.minor, by_whom="bank", at_us=self.at_us)
-        self._return(about, minor, line.reason, fee=fee)
+        back = self.store.lines_of(self.account, about.reference, direction=way)
+        in_parts = sum(one.minor for one in back)
+        is_more = about.returned_minor < in_parts <= about.amount_minor
+        if about.returned_us is not None and is_more and way == "debit":
+            self._return_more(about, in_parts, part=len(back))
+        else:
+            self._return(about, minor, line.reason, fee=fee)
         return "matched"
+
+    def _return_more(self, operation: Operation, minor: int, *, part: int) -> None:
+        """What was paid in parts comes back in parts; before the booking they are told as one."""
+        more = minor - operation.returned_minor
+        self.store.rewrite(replace(operation, returned_minor=minor))
+        if operation.status == "booked":
+            self.store.insert_notice(part_of(operation, more, part=part, at_us=self.at_us))
 
     def _return(self, operation: Operation, minor: int, reason: str, *, fee: int = 0) -> None:
         """The bank took back, or gave back, what an order had moved; told once, the first counts.
@@ -291,6 +312,14 @@ class _Round:
 
     def _tell(self, operation: Operation, what: str) -> None:
         self.store.insert_notice(notice_of(operation, what, at_us=self.at_us))
+
+
+def _may_be_one(known: KeptLine, line: KeptLine) -> bool:
+    """Whether two files may tell of one movement by two names: then a person says what it is."""
+    days = {known.booked_on, line.booked_on}
+    return (
+        known.source != line.source and known.minor == line.minor and (len(days) == 1 or "" in days)
+    )
 
 
 def assign(

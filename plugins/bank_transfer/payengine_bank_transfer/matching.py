@@ -15,7 +15,7 @@ from payengine_bank_transfer.records import KeptLine, Operation
 from payengine_bank_transfer.references import find_references, is_reference
 from payengine_bank_transfer.statements import Line
 
-__all__ = ["Candidate", "candidates", "references_in"]
+__all__ = ["Candidate", "are_distinct", "candidates", "references_in"]
 
 _MOST = 5
 
@@ -36,6 +36,20 @@ def references_in(line: Line) -> list[str]:
     texts = (*line.references, *line.texts, "".join(line.texts), line.end_to_end_id)
     found += [one for one in find_references(texts) if one not in found]
     return found
+
+
+def are_distinct(kept: KeptLine, line: Line) -> bool:
+    """Whether two lines to which the bank gave one name tell of two movements all the same.
+
+    They do where both say for what, or from whom, and do not say the same: some banks give one
+    name to all that they booked together.
+    """
+    told = (
+        (kept.end_to_end_id, line.end_to_end_id),
+        (kept.party_iban, line.party_iban),
+        (find_references([kept.text]), find_references((*line.references, *line.texts))),
+    )
+    return any(one and other and one != other for one, other in told)
 
 
 def candidates(line: KeptLine, waiting: Iterable[Operation]) -> list[Candidate]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 from payengine.plugin import (
     Amount,
     DisputeEvent,
@@ -30,7 +31,7 @@ from payengine_bank_transfer.amounts import CURRENCY, LARGEST_MINOR
 from payengine_bank_transfer.reasons import decline_of
 from payengine_bank_transfer.records import Notice, Operation
 
-__all__ = ["Fact", "Told", "headers_of", "notice_of", "parse", "sign"]
+__all__ = ["Fact", "Told", "headers_of", "notice_of", "parse", "part_of", "sign"]
 
 _OLDEST_S = 300
 _EARLIEST_S = 60
@@ -38,12 +39,16 @@ _LARGEST_BODY = 64 * 1024
 _LONGEST_SIGNATURES = 1024
 _LONGEST_NAME = 255
 _PREFIX = "whsec_"
+_MOST_PARTS = 10_000
 
 What = Literal["booked", "rejected", "returned"]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of one operation; `reference` is its EndToEndId or its virtual reference."""
+    """What became of one operation; `reference` is its EndToEndId or its virtual reference.
+
+    What was paid in several transfers may come back in several: `part` counts them.
+    """
 
     reference: str
     kind: Literal["authorize", "refund"]
@@ -54,6 +59,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     fee_minor: int = 0
     reason: str = ""
     text: str = ""
+    part: int = 1
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,13 +75,24 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 _decoder = msgspec.json.Decoder(Told)
 
 
+def part_of(operation: Operation, minor: int, *, part: int, at_us: int) -> Notice:
+    """That one more part of what was received came back; `minor` is that part alone."""
+    returned = replace(operation, returned_minor=minor, return_fee_minor=0)
+    return _notice(returned, "returned", at_us=at_us, fee=0, part=part)
+
+
 def notice_of(operation: Operation, what: str, *, at_us: int) -> Notice:
     """What the engine must hear of an operation; the same fact always has the same id."""
     fees = {"booked": operation.missing_minor, "returned": operation.return_fee_minor}
-    fee = fees.get(what, 0)
+    return _notice(operation, what, at_us=at_us, fee=fees.get(what, 0), part=1)
+
+
+def _notice(operation: Operation, what: str, *, at_us: int, fee: int, part: int) -> Notice:
     event_id = f"{what}_{operation.reference}"
     if what == "returned" and fee:
         event_id += f"_{fee}"
+    if part > 1:
+        event_id += f"_part_{part}"
     fact = Fact(
         reference=operation.reference,
         kind=operation.kind,
@@ -85,6 +102,7 @@ def notice_of(operation: Operation, what: str, *, at_us: int) -> Notice:
         fee_minor=fee,
         reason=operation.return_reason if what == "returned" else operation.reason,
         text=operation.reason_text,
+        part=part,
     )
     told = Told(
         id=event_id,
@@ -130,6 +148,7 @@ def parse(
         raise WebhookRefused("A name in the notice cannot be read.")
     most = fact.amount_minor - 1 if fact.what == "booked" else LARGEST_MINOR
     moved = 0 < fact.amount_minor <= LARGEST_MINOR and 0 <= fact.fee_minor <= most
+    moved = moved and 0 < fact.part <= _MOST_PARTS
     if not moved or fact.currency != CURRENCY or told.created_at.tzinfo is None:
         raise WebhookRefused("The notice tells what cannot be.")
     return [_event(told)]
@@ -144,7 +163,7 @@ def _event(told: Told) -> WebhookEvent | DisputeEvent:
             key=fact.key,
             provider_reference=fact.reference,
             dispute=DisputeReport(
-                reference=f"return_{fact.reference}",
+                reference=f"return_{fact.reference}" + (f"_{fact.part}" if fact.part > 1 else ""),
                 status="lost",
                 amount=amount,
                 fee_minor=fact.fee_minor,

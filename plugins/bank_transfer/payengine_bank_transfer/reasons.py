@@ -72,6 +72,7 @@ NOT_PROCESSED: dict[str, str] = {
     "not_booked": "Nothing was received that could be given back.",
     "order_refused": "No file that a bank would take can be made of this.",
     "refund_too_large": "That is more than is left of what was received.",
+    "several_payers": "The money came from several accounts: give it back by hand.",
     "bank_refused": "The bank did not let us in.",
 }
 NOT_PROCESSED_CODES = tuple(NOT_PROCESSED)

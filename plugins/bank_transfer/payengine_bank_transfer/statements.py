@@ -7,8 +7,10 @@ entry whose parts do not add up stays one line that nobody has explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -108,18 +110,26 @@ def read_document(content: bytes) -> Document:
         return _camt(body, digest)
     if body.name == "CstmrPmtStsRpt":
         reports = tuple(_statuses(body))
-        return _told("pain.002", body, digest, reports)
+        return _told("pain.002", body, digest, reports, ())
     if body.name == "PmtRtr":
-        return _told("pacs.004", body, digest, tuple(_returns(body)))
+        problems: list[str] = []
+        return _told("pacs.004", body, digest, tuple(_returns(body, problems)), problems)
     if body.name == "BkToCstmrAcctRpt":
         # Intraday: what it tells is told again, for good, by the notification or the statement.
         return Document(kind="camt.052", message_id=body.say("GrpHdr/MsgId"), digest=digest)
     raise DocumentRefused("this is none of camt.052, camt.053, camt.054, pain.002 and pacs.004")
 
 
-def _told(kind: str, body: Node, digest: str, reports: tuple[Report, ...]) -> Document:
-    message_id = body.say("GrpHdr/MsgId")[:_LONGEST]
-    return Document(kind=kind, message_id=message_id, digest=digest, reports=reports)
+def _told(
+    kind: str, body: Node, digest: str, reports: tuple[Report, ...], problems: Sequence[str]
+) -> Document:
+    return Document(
+        kind=kind,
+        message_id=body.say("GrpHdr/MsgId")[:_LONGEST],
+        digest=digest,
+        reports=reports,
+        problems=tuple(problems),
+    )
 
 
 def _camt(body: Node, digest: str) -> Document:
@@ -170,9 +180,22 @@ def _lines(entry: Node, *, iban: str, source: str, problems: list[str]) -> list[
             return [whole]
     return [
         _line(entry, detail, minor, currency, direction, iban=iban, source=source)
-        for detail, (minor, _) in zip(details, known, strict=True)
+        for detail, (minor, _) in zip(_named_apart(details), known, strict=True)
         if minor
     ]
+
+
+def _named_apart(details: list[Node]) -> list[Node]:
+    """The details, without the entry's own name where a bank repeats it in several of them.
+
+    A name that two movements of one entry share is the name of neither.
+    """
+    told = Counter(one.say("Refs/AcctSvcrRef") for one in details)
+    for one in details:
+        refs = one.find("Refs")
+        if refs is not None and told[one.say("Refs/AcctSvcrRef")] > 1:
+            refs.children = [each for each in refs.children if each.name != "AcctSvcrRef"]
+    return details
 
 
 def _direction(entry: Node) -> Direction:
@@ -210,9 +233,9 @@ def _line(
         theirs, account = ("Cdtr", "CdtrAcct") if direction == "credit" else ("Dbtr", "DbtrAcct")
     parties = detail.find("RltdPties") or Node("RltdPties", {})
     remittance = detail.find("RmtInf") or Node("RmtInf", {})
-    end_to_end = detail.say("Refs/EndToEndId")
-    single = len([1 for block in entry.each("NtryDtls") for _ in block.each("TxDtls")]) <= 1
-    own_ref = detail.say("Refs/AcctSvcrRef")
+    every = (one for block in entry.each("NtryDtls") for one in block.each("TxDtls"))
+    single = len(list(islice(every, 2))) <= 1
+    own_ref = _provided(detail.say("Refs/AcctSvcrRef"))
     ustrd = tuple(one.text[:_LONGEST] for one in remittance.each("Ustrd"))
     return Line(
         iban=iban,
@@ -221,8 +244,8 @@ def _line(
         currency=currency,
         booked_on=entry.say("BookgDt/Dt", "BookgDt/DtTm", "ValDt/Dt")[:10],
         source=source,
-        bank_ref=(own_ref or (entry.say("AcctSvcrRef") if single else ""))[:_LONGEST],
-        end_to_end_id="" if end_to_end.upper() in _NOT_PROVIDED else end_to_end[:_LONGEST],
+        bank_ref=own_ref or (_provided(entry.say("AcctSvcrRef")) if single else ""),
+        end_to_end_id=_provided(detail.say("Refs/EndToEndId")),
         batch_ref=_batch_ref(entry, detail),
         references=tuple(
             one.say("CdtrRefInf/Ref")[:_LONGEST]
@@ -235,6 +258,11 @@ def _line(
         is_return=returned is not None,
         reason=returned or "",
     )
+
+
+def _provided(name: str) -> str:
+    """The name, or an empty text for the words by which banks say that there is none."""
+    return "" if name.upper() in _NOT_PROVIDED else name[:_LONGEST]
 
 
 def _batch_ref(entry: Node, detail: Node) -> str:
@@ -302,14 +330,15 @@ def _status(node: Node, told: str, message_id: str, end_to_end_id: str) -> Repor
     )
 
 
-def _returns(body: Node) -> Iterator[Report]:
-    """pacs.004: each transaction that comes back."""
+def _returns(body: Node, problems: list[str]) -> Iterator[Report]:
+    """pacs.004: each transaction that comes back, by an amount that is told."""
     for one in body.each("TxInf"):
         amount = one.find("RtrdIntrBkSttlmAmt") or one.find("RtrdInstdAmt")
         try:
-            minor = read_amount(amount.text) if amount is not None else None
+            minor = read_amount(amount.text if amount is not None else "")
         except AmountUnreadable:
-            minor = None
+            problems.append("a return was left out: its amount cannot be read")
+            continue
         yield Report(
             status="returned",
             message_id=(one.say("OrgnlGrpInf/OrgnlMsgId") or body.say("OrgnlGrpInf/OrgnlMsgId"))[

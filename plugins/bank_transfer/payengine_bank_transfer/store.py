@@ -67,10 +67,12 @@ create table if not exists lines (
 create index if not exists lines_rest on lines (account, taken_us)
     where rest_minor > 0 and direction = 'credit' and dismissed = '';
 create index if not exists lines_named on lines (account, fingerprint);
+create index if not exists lines_by_bank on lines (account, bank_ref) where bank_ref != '';
 create table if not exists allocations (
     account, line_id, reference, minor, by_whom, at_us,
     primary key (account, line_id, reference)
 ) without rowid;
+create index if not exists allocations_for on allocations (account, reference);
 create table if not exists documents (
     account, digest, kind, message_id, taken_us, primary key (account, digest)
 ) without rowid;
@@ -208,12 +210,20 @@ class Store:
         sql = "update lines set bank_ref = ? where account = ? and line_id = ?"
         self._run(sql, (bank_ref, account, line_id))
 
-    def has_bank_ref(self, account: str, bank_ref: str, *, direction: str, minor: int) -> bool:
-        """Whether the bank has told of this movement before."""
-        sql = (
-            "select 1 from lines where account = ? and bank_ref = ? and direction = ? and minor = ?"
+    def lines_named(
+        self, account: str, bank_ref: str, *, direction: str, minor: int
+    ) -> list[KeptLine]:
+        """The movements of this amount that the bank called so."""
+        sql = _LINE + "bank_ref = ? and direction = ? and minor = ?"
+        return self._all(KeptLine, sql, account, bank_ref, direction, minor)
+
+    def lines_of(self, account: str, reference: str, *, direction: str) -> list[KeptLine]:
+        """The lines in this direction that are, in part or whole, for an operation."""
+        sql = _LINE + (
+            "direction = ? and line_id in"
+            " (select line_id from allocations where account = ? and reference = ?)"
         )
-        return self._run(sql, (account, bank_ref, direction, minor)).fetchone() is not None
+        return self._all(KeptLine, sql, account, direction, account, reference)
 
     def unexplained(self, account: str, *, limit: int, after_us: int = 0) -> list[KeptLine]:
         """The credits of which something is left that nobody has explained, the oldest first."""

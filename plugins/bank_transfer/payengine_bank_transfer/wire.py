@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from payengine.plugin import Amount, Decline, Movement, NextAction, Outcome
+from payengine.plugin import Amount, BankDetails, Decline, Movement, NextAction, Outcome
 
 from payengine_bank_transfer.amounts import CURRENCY
 from payengine_bank_transfer.books import instant_of
 from payengine_bank_transfer.reasons import NOT_PROCESSED, decline_of
 from payengine_bank_transfer.records import Operation
+from payengine_bank_transfer.settings import BankTransferSettings
 
 __all__ = ["movement_of", "not_processed", "outcome_of", "page_of", "platform_url"]
 
@@ -32,8 +33,8 @@ def not_processed(code: str) -> Outcome:
     return Outcome(status="not_processed", raw_status=code, decline=decline)
 
 
-def outcome_of(operation: Operation) -> Outcome:
-    """The outcome as the kept facts tell it."""
+def outcome_of(operation: Operation, settings: BankTransferSettings | None = None) -> Outcome:
+    """The outcome as the kept facts tell it; `settings` name the account to transfer to."""
     amount = Amount(operation.amount_minor, CURRENCY)
     if operation.status == "booked":
         return Outcome(
@@ -49,7 +50,9 @@ def outcome_of(operation: Operation) -> Outcome:
             status="requires_action",
             provider_reference=operation.reference,
             amount=amount,
-            next_action=NextAction(url=page_of(operation)),
+            next_action=NextAction(
+                url=page_of(operation), bank_details=_bank_details(operation, settings)
+            ),
             raw_status="partly_paid" if operation.received_minor else "awaited",
         )
     if operation.status in ("ordered", "submitted"):
@@ -66,6 +69,21 @@ def outcome_of(operation: Operation) -> Outcome:
         provider_reference=operation.reference,
         decline=decline_of(operation.reason or "MS03", operation.reason_text),
         raw_status=operation.status,
+    )
+
+
+def _bank_details(
+    operation: Operation, settings: BankTransferSettings | None
+) -> BankDetails | None:
+    if settings is None or not settings.holder or not settings.iban:
+        return None
+    missing = operation.amount_minor - operation.received_minor
+    return BankDetails(
+        holder=settings.holder,
+        iban=settings.iban.replace(" ", "").upper(),
+        bic=settings.bic,
+        reference=operation.reference,
+        amount=Amount(max(missing, 1), CURRENCY),
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from fake_bank import (
     ELSEWHERE_IBAN,
+    OUR_IBAN,
     SECRET,
     Bank,
     mandate,
@@ -127,12 +128,22 @@ async def test_a_transfer_is_captured_when_the_statement_is_imported(
     assert asked.status == "REQUIRES_ACTION"
     assert asked.next_action_url is not None
     reference = asked.next_action_url.rpartition("/")[2]
+    (operation,) = await stand.shop.operations(asked.id)
+    assert operation.bank_details == {
+        "holder": "ACME Corporation",
+        "iban": OUR_IBAN,
+        "bic": "MOCKNL2A",
+        "reference": reference,
+        "amount": {"minor": 1_200, "currency": "EUR"},
+    }
     bank.credit(1_200, reference=reference)
     bank.advance(1)
     await stand.take_in(bank)
     await stand.look()
     paid = await stand.shop.check(asked.id)
     assert (paid.status, paid.captured_minor) == ("CAPTURED", 1_200)
+    (operation,) = await stand.shop.operations(asked.id)
+    assert operation.bank_details is None
     await stand.shop.assert_sound()
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from fake_bank import OUR_IBAN, mandate, payment, settings_at
 from msgspec.structs import replace
+from payengine.plugin import Amount, Refund
 from payengine_bank_transfer.books import Books
 from payengine_bank_transfer.intake import AssignRefused, Taken, assign, dismiss, take_in
 from payengine_bank_transfer.matching import candidates
-from payengine_bank_transfer.records import Operation
+from payengine_bank_transfer.records import Operation, Refused
 from payengine_bank_transfer.simulated import Written, write_notification, write_report
 from payengine_bank_transfer.statements import read_document
 from payengine_bank_transfer.store import Store
@@ -153,6 +154,90 @@ def test_where_one_file_names_a_line_and_another_does_not_it_is_one(books: Books
     assert _take(books, nameless).lines == 2
     assert _take(books, statement).known == 2
     assert _now(books).received_minor == 800
+
+
+def test_words_that_say_that_there_is_no_name_are_none(books: Books) -> None:
+    first, second = _await(books).reference, _await(books, "k2").reference
+    one, other = _line(1_200, first, ref="NONREF"), _line(1_200, second, ref="NONREF")
+    assert _tell(books, one, other).matched == 2
+    assert (_now(books).status, _now(books, "k2").status) == ("booked", "booked")
+
+
+def test_a_name_that_a_bank_gives_twice_hides_no_second_payment(books: Books) -> None:
+    first, second = _await(books).reference, _await(books, "k2").reference
+    assert _tell(books, _line(1_200, first)).matched == 1
+    assert _tell(books, _line(1_200, second)).matched == 1
+    assert _tell(books, _line(1_200, second), _line(1_200, "")).known == 2
+    assert (_now(books).status, _now(books, "k2").status) == ("booked", "booked")
+
+
+def test_details_that_repeat_the_entrys_name_are_each_taken(books: Books) -> None:
+    reference = _await(books).reference
+    whole = write_notification(OUR_IBAN, _line(1_200, reference)).decode()
+    begin, end = whole.index("<TxDtls>"), whole.index("</TxDtls>") + len("</TxDtls>")
+    detail = (
+        whole[begin:end]
+        .replace("<Refs>", "<Refs><AcctSvcrRef>B1</AcctSvcrRef>")
+        .replace("</Refs>", '</Refs><Amt Ccy="EUR">6.00</Amt>')
+    )
+    content = (whole[:begin] + detail * 2 + whole[end:]).encode()
+    assert _take(books, content).lines == 2
+    assert _take(books, content + b"\n").known == 2
+    assert (_now(books).status, _rest(books)) == ("booked", [])
+
+
+def test_a_part_that_two_files_name_differently_is_for_a_person(books: Books) -> None:
+    reference = _await(books).reference
+    notice = write_notification(OUR_IBAN, _line(700, reference))
+    statement = write_notification(OUR_IBAN, _line(700, reference, ref="S1"))
+    statement = statement.replace(b"BkToCstmrDbtCdtNtfctn", b"BkToCstmrStmt")
+    assert _take(books, notice).matched == 1
+    assert _take(books, statement.replace(b"Ntfctn>", b"Stmt>")).unmatched == 1
+    assert (_now(books).received_minor, _rest(books)) == (700, [700])
+
+
+def test_what_comes_back_in_parts_comes_back_whole(books: Books) -> None:
+    reference = _await(books).reference
+    back = {"direction": "debit", "return_reason": "FOCR"}
+    _tell(books, _line(700, reference), _line(500, reference, ref="B2"))
+    _tell(books, _line(700, reference, ref="R1", **back))
+    assert _now(books).returned_minor == 700
+    _tell(books, _line(500, reference, ref="R2", **back))
+    _tell(books, _line(500, reference, ref="R2", **back), _line(1, "?"))
+    assert _now(books).returned_minor == 1_200
+    bodies = [one.body for one in books.store.untold("a", limit=9) if b'"returned"' in one.body]
+    first, second = sorted(bodies, key=lambda body: b'"part":2' in body)
+    assert b'"amount_minor":700' in first
+    assert b'"amount_minor":500' in second
+
+
+def test_a_debit_that_takes_back_what_nobody_knows_is_reported(books: Books) -> None:
+    taken = _tell(books, _line(1_200, "?", direction="debit", return_reason="AM04"))
+    assert (taken.matched, len(taken.problems)) == (0, 1)
+
+
+def test_a_return_whose_amount_cannot_be_read_decides_nothing(books: Books) -> None:
+    made = _debit(books)
+    _tell(books, _line(1_200, end_to_end_id=made.reference))
+    taken = _take(books, _pacs(made.reference).replace(b">12.00<", b">12,00<"))
+    assert (taken.reports, len(taken.problems)) == (0, 1)
+    assert _now(books).returned_us is None
+
+
+@pytest.mark.parametrize(("other", "code"), [("DE89", None), ("NL14", "several_payers")])
+def test_what_several_accounts_paid_is_not_given_back_to_one_of_them(
+    books: Books, other: str, code: str | None
+) -> None:
+    reference = _await(books).reference
+    _tell(books, _line(700, reference), _line(500, reference, ref="B2", iban=other))
+    amount = Amount(1_200, "EUR")
+    wanted = Refund(key="r1", provider_reference=reference, amount=amount)
+    if code is None:
+        assert books.refund("a", wanted, at_us=_AT).iban == "DE89"
+        return
+    with pytest.raises(Refused) as refused:
+        books.refund("a", wanted, at_us=_AT)
+    assert refused.value.code == code
 
 
 def test_a_refused_debit_moves_nothing_and_a_duplicate_is_no_refusal(books: Books) -> None:

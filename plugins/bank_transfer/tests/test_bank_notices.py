@@ -63,6 +63,12 @@ def test_a_returned_payment_is_a_dispute_that_is_lost() -> None:
     assert (dispute.status, dispute.amount.minor, dispute.reason) == ("lost", 1_200, "MD06")
 
 
+def test_each_part_that_comes_back_is_a_dispute_of_its_own() -> None:
+    fact = {"reference": "RF1", "kind": "authorize", "what": "returned", "amount_minor": 500}
+    told = [_parse(_signed(fact=fact | {"part": part})).dispute for part in (1, 2)]
+    assert [one.reference for one in told] == ["return_RF1", "return_RF1_2"]
+
+
 def test_a_returned_refund_is_a_refund_that_did_not_arrive() -> None:
     event = _parse(_signed(fact={"what": "returned", "kind": "refund", "reason": "AC04"}))
     assert (event.kind, event.outcome.status) == ("refund", "declined")

@@ -50,8 +50,8 @@ class GooglePayKeys:
     `root_keys` is the JSON that Google publishes (text or object). `recipient_id` is
     `merchant:<id>` or `gateway:<id>`. `private_key` is base64 of PKCS #8 in DER, or PEM; several
     are tried in their order. `gateway_merchant_id`, where it is given, is what the decrypted
-    message must name; a recipient that is a gateway cannot do without. Tokens of other
-    `protocol_versions` are refused.
+    message must name: a gateway's key opens the tokens of all its merchants, so whoever calls
+    without it must look at `gatewayMerchantId`. Tokens of other `protocol_versions` are refused.
     """
 
     root_keys: str | bytes | Mapping[str, Any]
@@ -91,8 +91,6 @@ class GooglePayKeys:
         _ = self.private_keys, self.signing_keys
         if not self.recipient_id:
             raise ValueError("recipient_id is needed")
-        if self.recipient_id.startswith("gateway:") and not self.gateway_merchant_id:
-            raise ValueError("a gateway needs gateway_merchant_id: its key opens all its merchants")
         if not set(self.protocol_versions) <= set(PROTOCOL_VERSIONS):
             raise ValueError(f"protocol_versions are among {', '.join(PROTOCOL_VERSIONS)}")
 

@@ -122,7 +122,16 @@ def _intermediate(given: object) -> IntermediateKey:
         raise WalletRefused("malformed", "The intermediate key has no list of signatures.")
     if not all(isinstance(one, str) for one in listed):
         raise WalletRefused("malformed", "A signature of the intermediate key is no text.")
-    return IntermediateKey(_text(given, "signedKey"), tuple(map(_decoded, listed)))
+    # One signature that holds is enough, so one that cannot be read is merely none.
+    read = tuple(one for one in map(_decoded_or_none, listed) if one is not None)
+    return IntermediateKey(_text(given, "signedKey"), read)
+
+
+def _decoded_or_none(text: str) -> bytes | None:
+    try:
+        return _decoded(text)
+    except (WalletRefused, ValueError):
+        return None
 
 
 def _require_exactly(given: Mapping[str, Any], names: Collection[str]) -> None:

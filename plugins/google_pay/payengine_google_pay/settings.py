@@ -34,6 +34,8 @@ class GooglePaySettings(PluginSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for keys that cannot be used, before anything is saved."""
+        if self.recipient_id.startswith("gateway:") and not self.gateway_merchant_id:
+            raise ValueError("a gateway needs gateway_merchant_id: its key opens all its merchants")
         if self.private_key:
             self.keys(self.root_keys or _ANY_ROOT).check()
 

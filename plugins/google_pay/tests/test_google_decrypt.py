@@ -116,7 +116,6 @@ def test_keys_in_every_natural_form(google: GoogleOfTest) -> None:
         {"root_keys": {"keys": [7]}},
         {"root_keys": {"keys": [{"protocolVersion": "ECv1", "keyValue": "AAAA"}]}},
         {"recipient_id": ""},
-        {"recipient_id": "gateway:acme"},
         {"protocol_versions": ["ECv0"]},
         {"unknown": 1},
     ],
@@ -284,6 +283,7 @@ def test_message_without_an_end_yields_no_network_token(google: GoogleOfTest) ->
 def test_gateway_opens_tokens_of_its_own_merchant_alone() -> None:
     google = GoogleOfTest(NOW, recipient_id="gateway:acme")
     token = google.token(message_of(NOW, gatewayMerchantId="shop-1"))
+    assert decrypt(token, google.keys, NOW)["gatewayMerchantId"] == "shop-1"
     mine = google.keys | {"gateway_merchant_id": "shop-1"}
     assert decrypt(token, mine, NOW).version == "ECv2"
     theirs = google.keys | {"gateway_merchant_id": "shop-2"}
@@ -389,6 +389,17 @@ def test_second_spelling_of_the_same_bytes_is_refused(google: GoogleOfTest) -> N
         changed = token | {"signature": respell(token["signature"])}
         if changed != token:
             assert refusal(changed, google.keys) == "malformed"
+
+
+def test_one_signature_of_the_intermediate_key_is_enough(google: GoogleOfTest) -> None:
+    token = google.token()
+    key = token["intermediateSigningKey"]
+    good = key["signatures"]
+    for signatures in (["no signature", *good], ["AA==", *good], [*good, ""]):
+        token["intermediateSigningKey"] = key | {"signatures": signatures}
+        assert decrypt(token, google.keys, NOW).version == "ECv2"
+    token["intermediateSigningKey"] = key | {"signatures": ["no signature", ""]}
+    assert refusal(token, google.keys) == "signature"
 
 
 def test_other_fields_are_refused(google: GoogleOfTest) -> None:

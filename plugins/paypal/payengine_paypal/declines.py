@@ -1,9 +1,9 @@
 """What does a refusal of PayPal's mean?
 
-Three tables: issues that decline a payment, a card's processor codes, and refusals that prove that
-nothing was done. An issue in none of them keeps its own name, so that it is counted as unmapped.
-Sources: the issue codes of PayPal's OpenAPI descriptions (Orders v2, Payments v2) and the page
-"Card decline errors" of its developer site.
+Four tables: issues that decline a payment, a card's processor codes, what a refused resource says
+of itself, and refusals that prove that nothing was done. A code in none of them keeps its own name,
+so that it is counted as unmapped. Sources: the issue codes of PayPal's OpenAPI descriptions (Orders
+v2, Payments v2) and the page "Card decline errors" of its developer site.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = [
     "NOT_PROCESSED",
     "OWN_REFUSALS",
     "PROCESSOR_CODES",
+    "RESOURCE_CODES",
     "decline_of_code",
     "decline_of_problem",
 ]
@@ -153,6 +154,19 @@ PROCESSOR_CODES: dict[str, str] = {
     "PPRN": "previously_declined_do_not_retry",
 }
 
+#: What a resource says of itself that was refused: its status where it gives no reason, or one that
+#: tells no more.
+RESOURCE_CODES: dict[str, str] = {
+    "CANCELLED": "generic_decline",
+    "DECLINED": "generic_decline",
+    "DENIED": "generic_decline",
+    "FAILED": "generic_decline",
+    "OTHER": "generic_decline",
+    "VOIDED": "generic_decline",
+}
+
+_UNNAMED = "UNNAMED"
+
 #: The plugin's own refusals: it sent nothing that could move money.
 OWN_REFUSALS: tuple[str, ...] = (
     "AMOUNT_NOT_EXPRESSIBLE",
@@ -210,8 +224,8 @@ def decline_of_problem(problem: Problem) -> Decline:
     """The decline that an error with an issue tells of."""
     raw = problem.code
     return Decline(
-        code=ISSUES.get(raw, raw.lower()[:64] or "generic_decline"),
-        raw_code=raw or "UNNAMED",
+        code=ISSUES.get(raw) or _unmapped(raw),
+        raw_code=raw or _UNNAMED,
         raw_text=problem.text,
     )
 
@@ -225,4 +239,10 @@ def decline_of_code(*, processor: str, reason: str, status: str) -> Decline:
         code = PROCESSOR_CODES.get(processor, f"processor_{processor.lower()[:32]}")
         return Decline(code=code, raw_code=processor, raw_text=reason)
     raw = reason or status
-    return Decline(code=ISSUES.get(raw, "generic_decline"), raw_code=raw)
+    code = ISSUES.get(raw) or RESOURCE_CODES.get(raw) or _unmapped(raw)
+    return Decline(code=code, raw_code=raw or _UNNAMED)
+
+
+def _unmapped(raw: str) -> str:
+    """The name of a code in no table: the taxonomy knows none such, and counts it as unmapped."""
+    return (raw or _UNNAMED).lower()[:64]

@@ -98,8 +98,13 @@ def events_of(body: bytes, *, base: str) -> list[WebhookEvent | DisputeEvent]:
         else:
             make = _READERS.get(event.event_type)
             told = make(event, base) if make is not None else None
+    except WebhookRefused:
+        raise
     except Unclear as problem:
         raise WebhookRefused(f"The event cannot be read: {problem}"[:300]) from None
+    except Exception:
+        # Times without a zone, addresses that are none: what is signed may still be absurd.
+        raise WebhookRefused("The event cannot be read.") from None
     return [] if told is None else [told]
 
 

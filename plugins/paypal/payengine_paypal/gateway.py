@@ -55,6 +55,8 @@ _MARGIN_S = 0.05
 #: The most calls at once; a few threads more serve the lookups among them.
 _AT_ONCE = 32
 _THREADS = 36
+#: A payment by eCheck takes a week; one that waits for the merchant's word expires after 30 days.
+_PENDING_S = 31 * 86_400
 
 MANIFEST = Manifest(
     name="paypal",
@@ -70,6 +72,7 @@ MANIFEST = Manifest(
     lookup=True,
     lookup_consistent_after_ms=_NEVER_MS,
     not_processed_codes=NOT_PROCESSED,
+    pending_for_s=_PENDING_S,
     webhooks=True,
     movements=False,
     saved_methods=True,

@@ -7,6 +7,7 @@ another.
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -200,11 +201,19 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+#: The first decoder of a class reads its fields' types, and keeps them with the class: two threads
+#: that do so at once crash the process.
+_making = threading.Lock()
+
+
+def _make_decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    with _making:
+        return _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
 
 
 def read(body: bytes, kind: type[T]) -> T:
     """The record that `body` spells; raises `Unclear`."""
-    decoder = _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    decoder = _decoders.get(kind) or _make_decoder(kind)
     try:
         found: T = decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as problem:

@@ -9,6 +9,7 @@ from payengine_paypal.declines import (
     ISSUES,
     NOT_PROCESSED,
     PROCESSOR_CODES,
+    RESOURCE_CODES,
     decline_of_code,
     decline_of_problem,
 )
@@ -23,7 +24,8 @@ def problem(name: str, *issues: str) -> Problem:
 
 
 def test_tables_lead_into_the_taxonomy() -> None:
-    assert {*ISSUES.values(), *PROCESSOR_CODES.values()} <= DECLINE_CODES.keys()
+    tables = (ISSUES, PROCESSOR_CODES, RESOURCE_CODES)
+    assert {code for table in tables for code in table.values()} <= DECLINE_CODES.keys()
     assert len(ISSUES) >= 50
     assert len(PROCESSOR_CODES) >= 55
 
@@ -81,6 +83,19 @@ def test_unmapped_codes_keep_their_names_and_are_seen_to_be_unknown() -> None:
     told = decline_of_code(processor="ZZZZ", reason="", status="DECLINED")
     assert not decline_rule(told.code).known
     assert told.raw_code == "ZZZZ"
+    told = decline_of_code(processor="", reason="A_NEW_REASON", status="DECLINED")
+    assert (told.code, told.raw_code) == ("a_new_reason", "A_NEW_REASON")
+    assert not decline_rule(told.code).known
+    told = decline_of_problem(problem(""))
+    assert (told.code, told.raw_code) == ("unnamed", "UNNAMED")
+
+
+@pytest.mark.parametrize("status", ["DECLINED", "FAILED", "DENIED", "VOIDED", "CANCELLED"])
+def test_a_refusal_without_a_reason_is_a_decline_like_any(status: str) -> None:
+    told = decline_of_code(processor="", reason="", status=status)
+    assert (told.code, told.raw_code) == ("generic_decline", status)
+    told = decline_of_code(processor="", reason="DECLINED_BY_RISK_FRAUD_FILTERS", status=status)
+    assert told.code == "highest_risk_level"
 
 
 def test_long_issue_fits_a_code() -> None:

@@ -195,6 +195,27 @@ def _signed_anew(
     return {"headers": headers, "body": text}
 
 
+async def test_signed_holds_whose_times_cannot_be_compared_are_refused(account: Account) -> None:
+    def hold(name: str, made: str) -> dict[str, Any]:
+        amount = {"currency_code": "EUR", "value": "1.00"}
+        return {"id": name, "status": "CREATED", "amount": amount, "create_time": made}
+
+    holds = [hold("A1", "2026-01-01T00:00:00"), hold("A2", "2026-01-01T00:00:00Z")]
+    order = {
+        "id": "O1",
+        "status": "COMPLETED",
+        "purchase_units": [{"custom_id": "k", "payments": {"authorizations": holds}}],
+    }
+    body = {
+        "id": "WH-1",
+        "create_time": "2026-01-01T00:00:00Z",
+        "event_type": "CHECKOUT.ORDER.COMPLETED",
+        "resource": order,
+    }
+    with pytest.raises(WebhookRefused):
+        read(account, _signed_anew(account, body))
+
+
 async def test_signed_body_that_cannot_be_read_is_refused(account: Account) -> None:
     texts = ["{}", "[]", "null", '{"id":"WH-1"}', '{"id":"","create_time":1}', "1e999", "{" * 4_000]
     whole = {

@@ -1,16 +1,19 @@
-"""What does the sandbox plugin bring? A gateway, the command `sandbox` and the challenge pages."""
+"""What does the sandbox plugin bring?
+
+A gateway, a fraud rule, the command `sandbox` and the challenge pages.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from payengine.plugin import Gateway, hookimpl
+from payengine.plugin import FraudRule, Gateway, hookimpl
 
 if TYPE_CHECKING:
     from payengine.testing import GatewayCase
 
-__all__ = ["commands", "conformance", "gateways", "web"]
+__all__ = ["commands", "conformance", "fraud_rules", "gateways", "web"]
 
 
 @hookimpl
@@ -19,6 +22,14 @@ def gateways() -> Sequence[Gateway]:
     from payengine_sandbox.gateway import SandboxGateway
 
     return [SandboxGateway()]
+
+
+@hookimpl
+def fraud_rules() -> Sequence[FraudRule]:
+    """The rule that the test tokens speak to."""
+    from payengine_sandbox.fraud import SandboxRule
+
+    return [SandboxRule()]
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from payengine_sandbox.declines import DECLINES
+from payengine_sandbox.fraud import FRAUD_TOKENS
 
 __all__ = [
     "APPROVED_TOKENS",
@@ -67,6 +68,7 @@ APPROVED_TOKENS = ("tok_amex", "tok_mastercard", "tok_visa")
 
 TOKENS: dict[str, Script] = {
     **dict.fromkeys(APPROVED_TOKENS, PLAIN),
+    **dict.fromkeys(FRAUD_TOKENS, PLAIN),
     "tok_challenge": Script("requires_action"),
     "tok_pending": Script("pending"),
     "tok_pending_declined": Script("pending_declined", "generic_decline"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 __all__ = ["app"]
 
@@ -19,7 +20,7 @@ _GRACE_S = 1
 @app.default
 def serve(
     *,
-    port: int = 8010,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 8010,
     host: str = "127.0.0.1",
     data: Path = Path(".payengine"),
     seed: int = 0,

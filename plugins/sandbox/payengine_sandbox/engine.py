@@ -328,6 +328,8 @@ def _fingerprint(command: Command) -> bytes:
         f"{c.kind}\x1f{c.amount_minor}\x1f{c.currency}\x1f{c.capture}\x1f{c.token}\x1f"
         f"{c.off_session}\x1f{c.return_url}\x1f{c.payment_id}\x1f{c.parent}\x1f{c.final}"
     )
+    if c.challenge:
+        text += "\x1fchallenge"
     return blake2b(text.encode(), digest_size=12).digest()
 
 

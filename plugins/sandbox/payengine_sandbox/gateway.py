@@ -130,6 +130,7 @@ class SandboxGateway:
             off_session=request.off_session,
             return_url=request.return_url,
             payment_id=request.payment_id,
+            challenge=request.challenge,
         )
         return await self._perform(call, command)
 

@@ -64,13 +64,22 @@ def settings_of(call: Call) -> SandboxSettings:
     return settings
 
 
+def _may_tell(url: str) -> bool:
+    """Whether the platform's own process may post there: to itself alone.
+
+    A tenant writes the address, and this machine stands where tenants do not.
+    """
+    return url.startswith(_served_at() + "/")
+
+
 def provider_at(path: Path) -> Provider:
     """The provider over this file, opened once in a process."""
     name = str(path.absolute())
     found = _providers.get(name)
     if found is None:
         found = _providers[name] = Provider(path)
-        found.engine.hear = Courier(found.engine.store, base_url=platform_url()).send
+        courier = Courier(found.engine.store, base_url=platform_url(), may_tell=_may_tell)
+        found.engine.hear = courier.send
     return found
 
 
@@ -79,7 +88,7 @@ def book_at(path: Path) -> DisputeBook:
     name, provider = str(path.absolute()), provider_at(path)
     found = _books.get(name)
     if found is None or found.provider is not provider:
-        courier = Courier(provider.engine.store, base_url=platform_url())
+        courier = Courier(provider.engine.store, base_url=platform_url(), may_tell=_may_tell)
         found = _books[name] = DisputeBook(provider, hear=courier.tell_dispute)
     return found
 

@@ -55,7 +55,8 @@ class Provider:
         Raises `ProviderError` for an error and after a hang, `Garbled` for nonsense.
         """
         script, fault = PLAIN, None
-        if command.kind != "authorize" or command.token not in _QUIET_TOKENS:
+        is_quiet = command.token in _QUIET_TOKENS and not command.challenge
+        if command.kind != "authorize" or not is_quiet:
             script = await self._patiently(lambda: self._script(account, command))
         if script.fault is not None or not is_calm(settings):
             fault = await self._patiently(lambda: self._fault(account, command, script, settings))
@@ -134,7 +135,10 @@ class Provider:
         token = command.token
         if command.kind != "authorize":
             token = self.engine.token_of(account=account, reference=command.parent)
-        return script_for(command.kind, token, command.amount_minor)
+        script = script_for(command.kind, token, command.amount_minor)
+        if command.challenge and script == PLAIN:
+            return Script("requires_action")
+        return script
 
     def _fault(
         self, account: str, command: Command, script: Script, settings: SandboxSettings

@@ -37,6 +37,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     final: bool = True
     reason: str | None = None
+    challenge: bool = False
 
 
 class Operation(msgspec.Struct, frozen=True):

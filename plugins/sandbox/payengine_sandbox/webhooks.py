@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -131,10 +131,14 @@ def _key(secret: str) -> bytes:
 class Courier:
     """Delivers notices, best effort: a few tries each, eight at a time, 10,000 waiting."""
 
-    def __init__(self, store: Store, *, base_url: str) -> None:
-        """`base_url` is where the challenge pages are served."""
+    def __init__(
+        self, store: Store, *, base_url: str, may_tell: Callable[[str], bool] | None = None
+    ) -> None:
+        """`base_url` is where the challenge pages are served; `may_tell` says of an address
+        whether anything may be sent there, without it everything may."""
         self._store = store
         self._base_url = base_url
+        self._may_tell = may_tell
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_CARRIERS)
 
@@ -165,6 +169,8 @@ class Courier:
         if endpoint is None or not endpoint[0] or len(self._tasks) >= _MAX_WAITING:
             return
         url, secret = endpoint
+        if self._may_tell is not None and not self._may_tell(url):
+            return
         task = asyncio.get_running_loop().create_task(
             self._deliver(url, secret, notice.id, msgspec.json.encode(notice))
         )

@@ -194,9 +194,10 @@ def _told(gateway: SandboxGateway, calls: list[WebhookRequest]) -> list[DisputeE
 
 
 async def test_a_forged_dispute_is_refused(
-    tmp_path: Path, heard: tuple[str, list[WebhookRequest]]
+    tmp_path: Path, heard: tuple[str, list[WebhookRequest]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, calls = heard
+    monkeypatch.setenv("PAYENGINE_PUBLIC_URL", url.rpartition("/")[0])
     gateway = SandboxGateway(path=tmp_path / "sandbox.sqlite3")
     await gateway.authorize(frame(webhook_url=url), payment("k"))
     await gateway.dispute(frame(webhook_url=url), "k")

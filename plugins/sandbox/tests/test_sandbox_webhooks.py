@@ -183,7 +183,10 @@ async def receiver() -> AsyncIterator[Receiver]:
     await listening.wait_closed()
 
 
-async def test_in_process_every_answer_is_told(tmp_path: Path, receiver: Receiver) -> None:
+async def test_in_process_every_answer_is_told(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYENGINE_PUBLIC_URL", receiver.url.removesuffix("/hook"))
     gateway = SandboxGateway(path=tmp_path / "sandbox.sqlite3")
     call = frame(webhook_url=receiver.url)
     await gateway.authorize(call, payment("told"))
@@ -191,6 +194,18 @@ async def test_in_process_every_answer_is_told(tmp_path: Path, receiver: Receive
         (event,) = gateway.parse_webhook(call, await receiver.received.get())
     assert isinstance(event, WebhookEvent)
     assert (event.key, event.outcome.status) == ("told", "succeeded")
+    await gateway.aclose()
+
+
+async def test_in_process_nobody_but_the_platform_is_told(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = SandboxGateway(path=tmp_path / "sandbox.sqlite3")
+    for public in ("https://pay.example.org", receiver.url.removesuffix("/hook")[:-1]):
+        monkeypatch.setenv("PAYENGINE_PUBLIC_URL", public)
+        await gateway.authorize(frame(webhook_url=receiver.url), payment(public))
+    await asyncio.sleep(0.2)
+    assert receiver.received.empty()
     await gateway.aclose()
 
 

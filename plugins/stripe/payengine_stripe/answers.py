@@ -135,7 +135,10 @@ def challenge_url(next_action: dict[str, Any] | None) -> str | None:
     url = target.get("url") if isinstance(target, dict) else None
     if action.get("type") != "redirect_to_url" or not isinstance(url, str):
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     return url if parts.scheme in ("http", "https") and parts.netloc else None
 
 

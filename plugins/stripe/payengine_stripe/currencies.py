@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from payengine.plugin import Amount
 
-__all__ = ["CURRENCIES", "from_stripe", "to_stripe"]
+__all__ = ["CURRENCIES", "from_stripe", "nearest", "to_stripe"]
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BWP BYN
@@ -49,6 +49,15 @@ def to_stripe(amount: Amount) -> int | None:
     elif currency in _TENS and minor % _STEP:
         return None
     return minor
+
+
+def nearest(amount: Amount) -> Amount:
+    """The nearest amount that Stripe can take exactly; a half goes up, and nothing stays nothing.
+
+    What a shop may ask for instead: no amount is changed here.
+    """
+    step = _STEP if amount.currency in _TENS else _FACTOR if amount.currency in _WHOLE else 1
+    return Amount((amount.minor + step // 2) // step * step, amount.currency)
 
 
 def from_stripe(minor: int, currency: str) -> Amount:

@@ -38,7 +38,7 @@ from payengine.plugin import (
 
 from payengine_stripe import answers, disputes, lookups, methods, requests, statement, webhooks
 from payengine_stripe.client import Ask, Clients
-from payengine_stripe.currencies import CURRENCIES, to_stripe
+from payengine_stripe.currencies import CURRENCIES, nearest, to_stripe
 from payengine_stripe.marks import INCREMENT, marked
 from payengine_stripe.objects import Intent, RefundObject, read
 from payengine_stripe.problems import (
@@ -283,7 +283,10 @@ def _refusal(call: Call, amount: Amount) -> Outcome | None:
     wrong = _wrong_mode(call)
     if wrong is not None or to_stripe(amount) is not None:
         return wrong
-    text = f"Stripe cannot take exactly {amount.minor} minor units of {amount.currency}."
+    text = (
+        f"Stripe cannot take exactly {amount.minor} minor units of {amount.currency}; "
+        f"the nearest that it may take is {nearest(amount).minor}."
+    )
     decline = Decline(code="invalid_amount", raw_code="amount_not_exact", raw_text=text)
     return Outcome(status="declined", decline=decline)
 

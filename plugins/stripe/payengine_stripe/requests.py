@@ -92,7 +92,11 @@ def intent_params(
     wanted = {"request_multicapture": settings.multicapture}
     wanted["request_incremental_authorization"] = settings.increments
     card = {name: "if_available" for name, is_on in wanted.items() if is_on}
-    if card and not request.capture:
+    if request.capture:
+        card = {}
+    if request.challenge and not request.off_session:
+        card["request_three_d_secure"] = "challenge"
+    if card:
         params["payment_method_options"] = {"card": card}
     return params
 

@@ -98,6 +98,9 @@ def parse(call: Call, request: Request) -> Sequence[WebhookEvent | DisputeEvent]
         return list(_facts(notice, at))
     except Unreadable as problem:
         raise WebhookRefused(f"The webhook's object cannot be read: {problem}") from None
+    except Exception:
+        # Instants out of range, addresses that are none: what is signed may still be absurd.
+        raise WebhookRefused("The webhook's object cannot be read.") from None
 
 
 def _verify(request: Request, secrets: Sequence[str]) -> None:

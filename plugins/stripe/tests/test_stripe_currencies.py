@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from payengine.money.iso4217 import ROWS
 from payengine.plugin import Amount
-from payengine_stripe.currencies import CURRENCIES, from_stripe, to_stripe
+from payengine_stripe.currencies import CURRENCIES, from_stripe, nearest, to_stripe
 from payengine_stripe.gateway import StripeGateway
 
 _EXPONENTS = {row[0]: row[3] for row in ROWS}
@@ -63,6 +63,25 @@ def test_an_amount_is_sent_exactly_or_not_at_all(
     currency: str, minor: int, sent: int | None
 ) -> None:
     assert to_stripe(Amount(minor, currency)) == sent
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "offered"),
+    [
+        ("KWD", 5_124, 5_120),
+        ("KWD", 5_125, 5_130),
+        ("MGA", 549, 500),
+        ("MGA", 550, 600),
+        ("EUR", 1_099, 1_099),
+        ("ISK", 5, 5),
+    ],
+)
+def test_the_nearest_amount_that_may_be_sent_is_named(
+    currency: str, minor: int, offered: int
+) -> None:
+    found = nearest(Amount(minor, currency))
+    assert found == Amount(offered, currency)
+    assert to_stripe(found) is not None
 
 
 def test_a_fraction_that_cannot_be_is_unreadable() -> None:

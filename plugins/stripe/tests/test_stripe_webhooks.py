@@ -237,6 +237,41 @@ def test_a_hostile_body_is_refused_even_when_it_is_signed(body: bytes) -> None:
             parse(CALL, request)
 
 
+_ABSURD: list[tuple[dict[str, Any], str]] = [
+    (
+        intent_of(
+            status="requires_action",
+            next_action={"type": "redirect_to_url", "redirect_to_url": {"url": "http://[::1"}},
+        ),
+        "payment_intent.requires_action",
+    ),
+    (
+        {
+            "id": "dp_1",
+            "object": "dispute",
+            "amount": 1_000,
+            "currency": "eur",
+            "status": "needs_response",
+            "reason": "fraudulent",
+            "charge": "ch_1",
+            "evidence_details": {"due_by": 10**15},
+        },
+        "charge.dispute.created",
+    ),
+]
+
+
+@pytest.mark.parametrize(("thing", "kind"), _ABSURD)
+def test_signed_content_that_cannot_be_raises_nothing_but_a_refusal(
+    thing: dict[str, Any], kind: str
+) -> None:
+    try:
+        told = parse(CALL, sent(spelled(event_of(thing, kind))))
+    except WebhookRefused:
+        return
+    assert all(isinstance(e, WebhookEvent) and e.outcome.status == "unmodelled" for e in told)
+
+
 def _mangled(dice: random.Random, body: bytes) -> bytes:
     changed = bytearray(body)
     for _ in range(dice.randint(1, 6)):

@@ -57,9 +57,9 @@ def _no_check() -> None:
 
 def _webhook_twice() -> None:
     """A webhook is booked though what it tells has been booked before."""
+    from payengine.events.writing import insert_event
     from payengine.ids import new_id
     from payengine.ledger import post
-    from payengine.payments import store
     from payengine.payments.books import postings_of
     from payengine.payments.record import Recorder
     from payengine.payments.settle import event_of
@@ -79,7 +79,7 @@ def _webhook_twice() -> None:
                 session, context.tenant_id, list(postings_of(payment, renamed, holds=())), at=at
             )
             kind = "refund.succeeded" if operation.kind == "refund" else "payment.captured"
-            await store.insert_event(
+            await insert_event(
                 session, context.tenant_id, event_of(kind, payment, operation, at=at)
             )
         return payment, operation

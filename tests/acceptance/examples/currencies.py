@@ -6,8 +6,11 @@ from functools import partial
 from typing import Any
 
 from payengine.money import currency
+from payengine.plugin import Amount
+from payengine_paypal.amounts import amount_of, value_of
+from payengine_stripe.currencies import from_stripe, nearest, to_stripe
 
-from tests.acceptance.examples.shapes import Case, World, not_built, require_keys
+from tests.acceptance.examples.shapes import Case, World, require_keys, unknown_shape
 
 __all__ = ["cases"]
 
@@ -20,7 +23,7 @@ def cases(document: dict[str, Any]) -> list[Case]:
         for row in document.get("cldr_display_digits_differ", [])
     ]
     quirks = [
-        Case(f"{row['provider']}-{row['currency']}-{row['amount']}", _adapter)
+        Case(f"{row['provider']}-{row['currency']}-{row['amount']}", partial(_adapter, row))
         for row in document.get("adapter_cases", [])
     ]
     return rows + digits + quirks
@@ -40,5 +43,25 @@ async def _digits(row: dict[str, Any], world: World) -> None:
     assert currency(row["code"]).exponent == row["iso"] != row["cldr"]
 
 
-async def _adapter(world: World) -> None:
-    not_built("a provider's own amounts belong to its adapter, which is not built yet")
+async def _adapter(row: dict[str, Any], world: World) -> None:
+    """The provider's own plugin converts; an amount that it cannot take exactly it refuses."""
+    if row["provider"] == "stripe":
+        known = {"currency", "amount", "provider", "provider_amount", "rounded_to_ten"}
+        require_keys(row, known, of="an amount at Stripe")
+        amount = Amount(row["amount"], row["currency"])
+        if "rounded_to_ten" in row:
+            rounded = nearest(amount)
+            assert rounded.minor == row["rounded_to_ten"]
+            assert (to_stripe(amount) is None) == (rounded != amount)
+        if "provider_amount" in row:
+            sent = to_stripe(amount)
+            assert sent == row["provider_amount"]
+            assert from_stripe(row["provider_amount"], row["currency"]) == amount
+    elif row["provider"] == "paypal":
+        known = {"currency", "amount", "provider", "provider_amount"}
+        require_keys(row, known, of="an amount at PayPal")
+        amount = Amount(row["amount"], row["currency"])
+        assert value_of(amount) == row["provider_amount"]
+        assert amount_of(row["provider_amount"], row["currency"]) == amount
+    else:
+        unknown_shape(f"an amount at {row['provider']}")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from payengine.billing.network_limits import (
+    NETWORK_LIMITS,
+    NETWORK_RETRY_LIMIT,
+    CardHistory,
+    may_present,
+)
 from payengine.plugin.declines import decline_rule
 
-from tests.acceptance.examples.shapes import Case, World, not_built, require_keys
+from tests.acceptance.examples.shapes import Case, World, require_keys, unknown_shape
 
 __all__ = ["cases"]
 
@@ -26,7 +33,12 @@ def cases(document: dict[str, Any]) -> list[Case]:
     if "unknown_code_class" in document:
         found.append(Case("unknown-code", partial(_unknown, document["unknown_code_class"])))
     if "network_limits" in document:
-        found.append(Case("network-limits", _limits))
+        limits = document["network_limits"]
+        found += [
+            Case(f"network-limits-{network}", partial(_limits, network, limits[network]))
+            for network in limits
+            if network != "source"
+        ]
     return found
 
 
@@ -44,5 +56,28 @@ async def _unknown(expected: str, world: World) -> None:
     assert rule.decline_class == expected
 
 
-async def _limits(world: World) -> None:
-    not_built("the card networks' retry limits come with dunning, which is not built yet")
+async def _limits(network: str, row: dict[str, Any], world: World) -> None:
+    assert network in NETWORK_LIMITS
+    given = {name: value for name, value in row.items() if name != "note"}
+    assert given, "a network without a limit"
+    for name, value in given.items():
+        if value == "never re-present":
+            kind, *advices = name.split("_")
+            if kind not in {"category", "mac"} or not advices:
+                unknown_shape(f"the limit {name}")
+            for advice in advices:
+                assert not _sends(network, CardHistory(advice=advice))
+        elif name == "max_declines_per_day":
+            assert _sends(network, CardHistory(declines_today=value - 1))
+            assert not _sends(network, CardHistory(declines_today=value))
+        elif "declines_per_30_days" in name:
+            assert _sends(network, CardHistory(declines_30d=value - 1))
+            assert not _sends(network, CardHistory(declines_30d=value))
+        else:
+            unknown_shape(f"the limit {name}")
+
+
+def _sends(network: str, history: CardHistory) -> bool:
+    found = may_present(network, history, at=datetime(2025, 6, 1, tzinfo=UTC))
+    assert found.reason == (None if found.send else NETWORK_RETRY_LIMIT)
+    return found.send

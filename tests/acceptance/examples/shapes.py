@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from payengine.context import TenantContext
 from payengine.storage import Database
 
-__all__ = ["Case", "World", "not_built", "require_keys", "unknown_shape"]
+__all__ = ["Case", "World", "choose", "compare", "not_built", "require_keys", "unknown_shape"]
 
 
 class World(NamedTuple):
@@ -41,3 +41,24 @@ def require_keys(given: dict[str, Any], known: set[str], *, of: str) -> None:
     surplus = sorted(set(given) - known)
     if surplus:
         unknown_shape(f"{of} has {surplus}")
+
+
+def compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Everything that is expected was found; what nobody computes fails as an unknown shape."""
+    if "error" in found or "error" in expected:
+        assert found.get("error") == expected.get("error")
+    surplus = sorted(set(expected) - set(found))
+    if surplus:
+        unknown_shape(f"what is expected has {surplus}")
+    assert {name: found[name] for name in expected} == expected
+
+
+def choose(
+    inputs: dict[str, Any],
+    shapes: Sequence[tuple[set[str], Callable[[dict[str, Any]], dict[str, Any]]]],
+    *,
+    of: str,
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The first shape whose keys the inputs have."""
+    found = next((shape for needed, shape in shapes if needed <= set(inputs)), None)
+    return found or unknown_shape(f"{of} of {sorted(inputs)}")

@@ -27,6 +27,8 @@ class OddGateway:
         self.found: Outcome = Outcome(status="not_found")
         self.keys: list[str] = []
         self.lookups = 0
+        #: The keys that were asked about, ours among those of other tests' tenants.
+        self.asked: list[str] = []
 
     @property
     def good(self) -> Outcome:
@@ -82,6 +84,7 @@ class OddGateway:
     async def lookup(self, call: Call, request: Lookup) -> Outcome:
         """What the test says that it finds."""
         self.lookups += 1
+        self.asked.append(request.key)
         await asyncio.sleep(0.02)
         return self.found
 

@@ -12,13 +12,14 @@ import msgspec
 import pytest
 from payengine.context import TenantContext
 from payengine.errors import NotFound
+from payengine.events.writing import EVENT
 from payengine.ids import new_id
 from payengine.payments import PaymentFilter, store
 from payengine.payments.batch import Opening, PaymentBatches
 from payengine.payments.findings import Finding
 from payengine.payments.models import Attempt, Operation, Payment
 from payengine.payments.settle import Change, event_of, settle
-from payengine.payments.store import ATTEMPT, EVENT, OPERATION, PAYMENT
+from payengine.payments.store import ATTEMPT, OPERATION, PAYMENT
 from payengine.plugin import Amount, Outcome
 from payengine.storage import Database
 from payengine.storage.columns import Columns
@@ -94,6 +95,7 @@ def captured(opened: Opening) -> Change:
         fee_minor=59,
     )
     finding = Finding(status="succeeded", source="answer", outcome=outcome)
+    assert opened.operation is not None
     change = settle(opened.payment, [opened.operation], opened.operation, finding, at=AT)
     assert change is not None
     return change
@@ -214,6 +216,7 @@ async def test_an_operation_that_moved_on_alone_stops_the_whole_batch(database: 
     batches = PaymentBatches(database)
     odd, well = opening(tenant), opening(tenant)
     assert await batches._open([odd, well]) == [True, True]
+    assert odd.operation is not None
     async with database.tenant(tenant.tenant_id) as session:
         await session.execute("UPDATE operation SET version = 7 WHERE id = $1", odd.operation.id)
     with pytest.raises(asyncpg.SerializationError):

@@ -16,9 +16,11 @@ from payengine.errors import (
     SensitiveDataRefused,
     UnknownCurrency,
 )
+from payengine.idempotency import fingerprint
 from payengine.ids import new_id
 from payengine.payments import CapturePayment, ConfirmPayment, CreatePayment, MethodInput
-from payengine.payments.checks import check_confirm, check_create, fingerprint
+from payengine.payments.checks import check_confirm, check_create
+from payengine.payments.inputs import FraudInput
 
 from tests.engines import Shop, key
 
@@ -130,6 +132,7 @@ _OTHER: dict[str, Any] = {
     "return_url": "https://shop.example",
     "description": "d",
     "metadata": {"k": "v"},
+    "fraud": FraudInput(device="d"),
 }
 
 

@@ -216,10 +216,12 @@ def _plan_all(*operations: Operation, at: datetime, **flags: Any) -> list[str]:
     now, known = _standing(*operations)
     now = msgspec.structs.replace(now, **flags)
     tried: dict[str, Callable[[], object]] = {
-        "capture": lambda: plan_capture(now, known, MANIFEST, amount_minor=1, final=False, at=at),
-        "void": lambda: plan_void(now, known, at=at),
-        "refund": lambda: plan_refund(now, known, amount_minor=1, at=at),
-        "increment": lambda: plan_increment(now, known, MANIFEST, amount_minor=1, at=at),
+        "capture": lambda: plan_capture(
+            now, known, MANIFEST, amount_minor=1, final=False, at=at, wall=at
+        ),
+        "void": lambda: plan_void(now, known, at=at, wall=at),
+        "refund": lambda: plan_refund(now, known, amount_minor=1, wall=at),
+        "increment": lambda: plan_increment(now, known, MANIFEST, amount_minor=1, at=at, wall=at),
     }
     planned = []
     for name, plan in tried.items():

@@ -127,7 +127,8 @@ async def test_a_person_settles_what_succeeded(desk: Desk, shop: Shop, hasty: Ti
     assert (after.status, after.captured_minor, after.needs_review) == ("CAPTURED", 3_105, False)
     (row,) = await shop.operations(after.id)
     assert (row.status, row.provider_reference) == ("succeeded", "sbx_seen")
-    (why,) = await shop.evidence(row.id)
+    gave_up, why = await shop.evidence(row.id)
+    assert (gave_up.source, gave_up.data["reason"]) == ("engine", "never_answered")
     assert why.source == "person"
     assert why.data["told"] == {"person": "Ada", "actor": "test", "reason": _WHY, "request": one}
     assert await desk.kinds(review) == ["claimed by Ada", "settled by Ada", "closed by Ada"]
@@ -231,8 +232,7 @@ async def test_two_people_settle_once(desk: Desk, shop: Shop, hasty: Till) -> No
     refused = [each for each in answers if isinstance(each, Exception)]
     assert len(refused) == 5
     assert {type(each) for each in refused} <= {ReviewSettled, ReviewClaimed}
-    (why,) = await shop.evidence(operation_id)
-    assert why.source == "person"
+    assert [why.source for why in await shop.evidence(operation_id)] == ["engine", "person"]
     await shop.check(made.payment.id)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -131,6 +133,43 @@ def test_a_success_that_is_denied_ends_alike_in_either_order(denial: str) -> Non
         ends.append((now.status, now.anomalies, now.needs_review, now.captured_minor, history.owed))
         _assert_agrees(history)
     assert ends[0] == ends[1] == ("CAPTURED", ("late_success",), True, 1_000, 1_000)
+
+
+#: What may be heard of one operation, and what of it stands.
+_HEARD = {
+    ("declined", "not_sent"): "declined",
+    ("not_sent", "pending"): "not_sent",
+    ("not_sent", "requires_action"): "not_sent",
+    ("declined", "not_sent", "pending"): "declined",
+    ("declined", "not_sent", "requires_action", "unknown"): "declined",
+    ("declined", "not_sent", "succeeded"): "succeeded",
+    ("not_sent", "pending", "succeeded"): "succeeded",
+    ("not_sent", "requires_action", "succeeded"): "succeeded",
+}
+
+
+@pytest.mark.parametrize("kind", ["authorize", "capture", "void", "refund"])
+@pytest.mark.parametrize(("heard", "stands"), _HEARD.items())
+def test_what_is_heard_of_an_operation_ends_alike_in_every_order(
+    kind: str, heard: tuple[str, ...], stands: str
+) -> None:
+    ends = set()
+    if kind != "authorize":  # only the buyer of an authorization is asked to do something
+        heard = tuple("pending" if each == "requires_action" else each for each in heard)
+    for order in itertools.permutations(heard):
+        history = History(
+            amount=1_000, capture_method="AUTOMATIC" if kind == "refund" else "MANUAL"
+        )
+        if kind != "authorize":
+            history.find(0, "succeeded")
+            history.ask(kind, None)
+        for status in order:
+            history.find(len(history.operations) - 1, status)  # type: ignore[arg-type]
+            _assert_agrees(history)
+        now = history.payment
+        assert history.operations[-1].status == stands
+        ends.add((now.status, now.anomalies, now.needs_review, history.owed, history.reserved))
+    assert len(ends) == 1, ends
 
 
 def test_a_denial_of_what_succeeded_books_nothing_and_is_recorded_once() -> None:

@@ -110,11 +110,13 @@ async def nothing_written(shop: Shop) -> AsyncIterator[None]:
 
 
 async def test_each_wallets_token_is_charged(purse: Purse) -> None:
-    for method in (purse.apple_token(), purse.google_token("ECv1"), purse.google_token("ECv2")):
+    apple = purse.apple_token(applicationPrimaryAccountNumber="4242424242424242")
+    for method in (apple, purse.google_token("ECv1"), purse.google_token("ECv2")):
         paid = await purse.pay(method)
         assert (paid.payment.status, paid.payment.method_kind) == ("CAPTURED", method.kind)
         await purse.shop.check(paid.payment.id)
-    held = await purse.pay(purse.apple_token(), capture_method="MANUAL")
+    again = purse.apple_token(applicationPrimaryAccountNumber="4242424242424242")
+    held = await purse.pay(again, capture_method="MANUAL")
     assert held.payment.status == "AUTHORIZED"
     captured = await purse.shop.capture(held.payment.id, 400)
     refunded = await purse.shop.refund(held.payment.id)

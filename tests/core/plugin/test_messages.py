@@ -11,6 +11,7 @@ import pytest
 from payengine.plugin import (
     Amount,
     Authorize,
+    BankDetails,
     Capture,
     Decline,
     Increment,
@@ -34,7 +35,12 @@ OUTCOME = Outcome(
     provider_reference="ch_1",
     amount=AMOUNT,
     decline=Decline(code="c", raw_code="r"),
-    next_action=NextAction(url="/x"),
+    next_action=NextAction(
+        url="/x",
+        bank_details=BankDetails(
+            holder="A", iban="NL91ABNA0417164300", reference="R", amount=AMOUNT
+        ),
+    ),
     expires_at=AT,
 )
 MESSAGES: list[msgspec.Struct] = [

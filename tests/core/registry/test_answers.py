@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from payengine.plugin import (
     Amount,
+    BankDetails,
     Decline,
     DisputeEvent,
     DisputeReport,
@@ -137,6 +138,41 @@ def test_time_becomes_utc() -> None:
 def test_address_that_a_buyer_must_not_open(url: str) -> None:
     said = outcome(status="requires_action", next_action=NextAction(url=url))
     assert weighed(said).reason == "nonsense"
+
+
+_DETAILS: dict[str, Any] = {
+    "holder": "Ada Lovelace",
+    "iban": "NL91ABNA0417164300",
+    "bic": "ABNANL2A",
+    "reference": "RF18539007547034",
+    "amount": ASKED,
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "is_right"),
+    [
+        ({}, True),
+        ({"bic": ""}, True),
+        ({"iban": "NL91ABNA0417164301"}, False),
+        ({"iban": "nl91abna0417164300"}, False),
+        ({"iban": ""}, False),
+        ({"bic": "ABNA"}, False),
+        ({"holder": ""}, False),
+        ({"holder": "A" * 141}, False),
+        ({"reference": "a\nb"}, False),
+        ({"reference": CARD}, False),
+        ({"amount": Amount(0, "EUR")}, False),
+    ],
+)
+def test_only_an_account_is_shown_to_a_buyer(wrong: dict[str, Any], is_right: bool) -> None:
+    details = BankDetails(**(_DETAILS | wrong))
+    action = NextAction(url="https://bank.example/pay", bank_details=details)
+    answer = weighed(outcome(status="requires_action", amount=None, next_action=action))
+    assert (answer.reason == "nonsense") is not is_right
+    if is_right:
+        assert answer.outcome is not None
+        assert answer.outcome.next_action == action
 
 
 _ANYTHING: Any = st.one_of(

@@ -59,6 +59,15 @@ def test_every_promise_is_kept_in_process_and_in_a_host(certificate: dict[str, A
     assert "Its host is killed" in " ".join(certificate["faults_survived"])
 
 
+def test_fraud_rules_are_certified_too(certificate: dict[str, Any], tmp_path: Path) -> None:
+    (rule,) = certificate["rules"]
+    assert rule["rule"] == "acorn_busy_device"
+    assert {one["verdict"] for one in rule["results"]} == {"passed"}
+    assert "Extreme amounts" in " ".join(certificate["faults_survived"])
+    write(certificate, tmp_path / "acorn.json")
+    assert "## Fraud rule: acorn_busy_device" in (tmp_path / "acorn.md").read_text()
+
+
 def test_its_digest_covers_all_of_it(certificate: dict[str, Any], tmp_path: Path) -> None:
     write(certificate, tmp_path / "acorn.json")
     read = msgspec.json.decode((tmp_path / "acorn.json").read_bytes())
@@ -79,3 +88,9 @@ def test_a_broken_plugin_gets_one_that_says_so(
     found = certify(check_plugin("acorn"), at=AT)
     assert not found["ok"]
     assert not found["in_process"][0]["ok"]
+
+
+def test_a_plugin_of_which_nothing_was_checked_is_not_said_to_keep_anything() -> None:
+    unchecked = certify(check_plugin("google_pay"), at=AT)
+    assert unchecked["ok"]
+    assert unchecked["verdict"] == "loads; nothing else of it was checked"

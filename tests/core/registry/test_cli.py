@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from payengine.errors import PluginNotFound
-from payengine.plugin import PluginSettings, hookimpl
+from payengine.plugin import FraudContext, PluginSettings, RuleManifest, RuleVerdict, hookimpl
 from payengine.registry import InstalledPlugins
 from payengine.registry.check import check_plugin
 from payengine.registry.cli import plugins_app
@@ -83,6 +83,34 @@ def test_plugin_without_a_case_is_checked_as_far_as_it_goes() -> None:
     verdicts = {result.verdict for result in report.reports[0].results}
     assert "skipped" in verdicts
     assert json.loads(json.dumps(report.to_plain()))["gateways"][0]["gateway"] == "it"
+
+
+class _Ruled:
+    """A plugin that brings one fraud rule and no gateway."""
+
+    def __init__(self, *, reason: str) -> None:
+        self._reason = reason
+
+    @hookimpl
+    def fraud_rules(self) -> list[Any]:
+        return [self]
+
+    def describe(self) -> RuleManifest:
+        return RuleManifest(name="it_rules", title="It rules", version="1")
+
+    def features(self, settings: PluginSettings) -> list[Any]:
+        return []
+
+    def evaluate(self, context: FraudContext, settings: PluginSettings) -> RuleVerdict:
+        return RuleVerdict(verdict="review", reason=self._reason)
+
+
+@pytest.mark.parametrize(("reason", "expected"), [("odd", True), ("Not A Code", False)])
+def test_fraud_rule_is_checked_without_a_case(reason: str, expected: bool) -> None:
+    report = checked(_Ruled(reason=reason))
+    (rule,) = report.rules
+    assert (report.ok, rule.rule) == (expected, "it_rules")
+    assert json.loads(json.dumps(report.to_plain()))["rules"][0]["ok"] is expected
 
 
 def test_plugin_that_breaks_the_contract_fails_the_check() -> None:

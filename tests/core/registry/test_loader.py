@@ -164,6 +164,8 @@ def test_a_later_minor_version_is_taken() -> None:
         ("key_window_s", -1, "key_window_s is negative"),
         ("key_window_s", 1.5, "Expected `int`, got `float` - at `$.key_window_s`"),
         ("lookup_consistent_after_ms", -1, "lookup_consistent_after_ms is negative"),
+        ("pending_for_s", 0, "pending_for_s is not 1 to"),
+        ("pending_for_s", 10**9, "pending_for_s is not 1 to"),
         ("settings", dict, "settings is not a subclass of PluginSettings"),
         ("settings", NestedSecret, "Secret inside a list or a nested class"),
         ("settings", ListedSecrets, "Secret inside a list or a nested class"),

@@ -26,6 +26,7 @@ _OF_ALL_TENANTS = {
     "core/payengine/payments/disputes/sending.py:_REMIND",
     "core/payengine/payments/reconcile.py:_DUE",
     "core/payengine/payments/reconcile.py:_EXPIRED",
+    "core/payengine/payments/review/deciding.py:_DUE",
 }
 
 _MENTION = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|USING)\s+({'|'.join(sorted(_TABLES))})\b")

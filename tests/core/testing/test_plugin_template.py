@@ -73,14 +73,26 @@ def test_it_is_as_tidy_as_the_house(tmp_path: Path, answers: dict[str, str]) -> 
 def test_it_breaks_aloud_when_its_author_errs(tmp_path: Path) -> None:
     program = (
         "import payengine_acorn as a; from payengine.testing import run;"
-        "a.REASONS['NSF'] = 'broke'; report = run(a.conformance()); print(*report.failed)"
+        "a.REASONS['NSF'] = 'broke'; case, _ = a.conformance(); print(*run(case).failed)"
     )
     done = _run("-c", program, cwd=rendered(tmp_path / "plugin"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["decline_is_a_result"]
 
 
+def test_its_rule_breaks_aloud_when_its_author_errs(tmp_path: Path) -> None:
+    program = (
+        "import payengine_acorn as a; from payengine.testing import check_rule;"
+        "from payengine.plugin import velocity; from payengine_acorn import rules;"
+        "_, case = a.conformance(); rules.COUNT = velocity('card', 'count', '1h');"
+        "rules.BusyDeviceRule.features = lambda *_: (); print(*check_rule(case).failed)"
+    )
+    done = _run("-c", program, cwd=rendered(tmp_path / "plugin"))
+    assert done.returncode == 0, done.stderr
+    assert "rule_reads_only_what_it_declares" in done.stdout.split()
+
+
 def test_the_gateway_is_short_enough_to_be_read(tmp_path: Path) -> None:
     source = (rendered(tmp_path / "plugin") / "payengine_acorn" / "__init__.py").read_text()
-    assert len(source.splitlines()) < 130
+    assert len(source.splitlines()) < 140
     assert "import payengine." not in source.replace("from payengine.plugin", "")

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from payengine.events import NewEvent
+from payengine.events.writing import insert_event
 from payengine.ids import new_id
-from payengine.payments.store import insert_event
 from payengine.webhooks.models import DisableEndpoint, EnableEndpoint, UpdateEndpoint
 from standardwebhooks.webhooks import WebhookVerificationError
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from payengine.errors import EvidenceRefused, InputInvalid, SensitiveDataRefused
-from payengine.payments.checks import check_id, check_key, check_text
+from payengine.idempotency import check_key
 from payengine.payments.disputes.models import CATEGORIES
 from payengine.screen import contains_card_number
+from payengine.texts import check_id, check_text
 
 __all__ = [
     "LARGEST_FILE",

@@ -14,6 +14,9 @@ import msgspec
 from payengine.context import TenantContext
 from payengine.errors import NotFound, OperationInFlight
 from payengine.events.models import NewEvent
+from payengine.events.writing import insert_event
+from payengine.fraud.labels import write_label
+from payengine.fraud.outcomes import disputed_label, labeled_event
 from payengine.ids import new_id
 from payengine.ledger import Posting, post
 from payengine.ledger.templates import dispute_fee, dispute_fee_returned
@@ -195,10 +198,35 @@ async def refold(
             await post(session, context.tenant_id, postings, at=at)
     for kind in _news(dispute, after, is_new=is_new):
         event = dispute_event(kind, ground, after, at=at)
-        await payment_store.insert_event(session, context.tenant_id, event)
+        await insert_event(session, context.tenant_id, event)
+    await _learn(session, context, ground, dispute, after, is_new=is_new, at=at)
     if not after.is_open:
         await _abandon(session, context, steps, at=at)
     return ground, after
+
+
+async def _learn(
+    session: Session,
+    context: TenantContext,
+    ground: Ground,
+    before: Dispute,
+    after: Dispute,
+    *,
+    is_new: bool,
+    at: datetime,
+) -> None:
+    """What the dispute's reason says of fraud counts from now on, never from the payment's time."""
+    label = disputed_label(
+        ground.payment.id,
+        reason=after.reason,
+        reason_before=None if is_new else before.reason,
+        won=after.status == "WON" and before.status != "WON",
+        at=at,
+    )
+    if label is not None:
+        await write_label(session, context.tenant_id, label)
+        event = labeled_event(label, customer_id=ground.payment.customer_id, at=at)
+        await insert_event(session, context.tenant_id, event)
 
 
 async def _move(

@@ -15,7 +15,9 @@ import msgspec
 import structlog
 
 from payengine import faults
+from payengine.clock import wall_now
 from payengine.context import TenantContext
+from payengine.events.writing import insert_event
 from payengine.payments import store as payment_store
 from payengine.payments.disputes import store
 from payengine.payments.disputes.models import Dispute, Step, StepStatus
@@ -138,7 +140,7 @@ class StepSender:
                 payment = payment_store.PAYMENT.read(row)
                 ground = Ground(payment=payment, operations=ground.operations)
                 event = dispute_event("payment.needs_review", ground, dispute, at=at, step=ended)
-                await payment_store.insert_event(session, context.tenant_id, event)
+                await insert_event(session, context.tenant_id, event)
         self._means.nudge()
 
     async def _remind(self, tenant_id: uuid.UUID, dispute_id: str, at: datetime) -> None:
@@ -152,7 +154,7 @@ class StepSender:
                 return
             _, dispute = await stand(session, context, dispute_id)
             event = dispute_event("dispute.evidence_due", ground, dispute, at=now)
-            await payment_store.insert_event(session, tenant_id, event)
+            await insert_event(session, tenant_id, event)
         self._means.nudge()
 
     async def _request(
@@ -190,7 +192,7 @@ class StepSender:
         self, context: TenantContext, step: Step, answer: Answer, *, source: Source
     ) -> Dispute:
         at = self._means.clock.now(context.tenant_id)
-        after = _after(step, answer, at=at)
+        after = _after(step, answer, at=at, wall=wall_now())
         async with self._means.database.tenant(context.tenant_id) as session:
             ground, dispute = await stand(session, context, step.dispute_id)
             if not await store.rewrite_step(session, context.tenant_id, after, before=step.version):
@@ -201,15 +203,18 @@ class StepSender:
                 )
             elif after.status in ("declined", "not_sent"):
                 event = dispute_event("dispute.step_failed", ground, dispute, at=at, step=after)
-                await payment_store.insert_event(session, context.tenant_id, event)
+                await insert_event(session, context.tenant_id, event)
             faults.point("before_commit")
         faults.point("after_commit")
         self._means.nudge()
         return dispute
 
 
-def _after(step: Step, answer: Answer, *, at: datetime) -> Step:
-    """The step as the answer leaves it; `pending` says that the provider has it."""
+def _after(step: Step, answer: Answer, *, at: datetime, wall: datetime) -> Step:
+    """The step as the answer leaves it; `pending` says that the provider has it.
+
+    `at` is business time; the next try counts from the wall's.
+    """
     outcome = answer.outcome if answer.kind == "outcome" else None
     status: StepStatus = "unknown"
     if answer.kind == "not_sent":
@@ -224,7 +229,7 @@ def _after(step: Step, answer: Answer, *, at: datetime) -> Step:
         status=status,
         raw_code=decline.raw_code if decline else answer.reason or None,
         raw_text=decline.raw_text if decline else answer.detail or None,
-        due_at=next_look(step.tries, at=at) if status == "unknown" else None,
+        due_at=next_look(step.tries, at=wall) if status == "unknown" else None,
         version=step.version + 1,
         updated_at=at,
     )

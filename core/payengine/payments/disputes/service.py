@@ -14,7 +14,8 @@ from typing import TypeVar
 import asyncpg
 import msgspec
 
-from payengine import faults
+from payengine import faults, idempotency
+from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.errors import (
     EvidenceDeadlinePassed,
@@ -23,9 +24,9 @@ from payengine.errors import (
     OperationInFlight,
     TransitionRefused,
 )
+from payengine.events.writing import insert_event
+from payengine.idempotency import check_key, fingerprint
 from payengine.ids import new_id
-from payengine.payments import store as payment_store
-from payengine.payments.checks import check_id, check_key, fingerprint
 from payengine.payments.disputes import store
 from payengine.payments.disputes.inputs import (
     LARGEST_SUM,
@@ -50,6 +51,7 @@ from payengine.payments.means import Means
 from payengine.payments.service import GRACE_MS
 from payengine.plugin import DisputeEvent
 from payengine.storage import Session
+from payengine.texts import check_id
 
 __all__ = ["Disputes"]
 
@@ -152,7 +154,7 @@ class Disputes(DisputeReader):
         now = self._means.clock.now(tenant_id)
         piece = _piece(request, actor=context.actor, at=now)
         async with self._means.database.tenant(tenant_id) as session:
-            earlier = await payment_store.claim(
+            earlier = await idempotency.claim(
                 session,
                 tenant_id,
                 key=request.idempotency_key,
@@ -186,7 +188,7 @@ class Disputes(DisputeReader):
             )
             told = dispute_event("dispute.evidence_added", ground, dispute, at=now)
             told.data["evidence"] = {"id": piece.id, "category": piece.category}
-            await payment_store.insert_event(session, tenant_id, told)
+            await insert_event(session, tenant_id, told)
         self._means.nudge()
         return piece
 
@@ -220,7 +222,7 @@ class Disputes(DisputeReader):
         now = self._means.clock.now(context.tenant_id)
         step_id = new_id("dss")
         async with self._means.database.tenant(context.tenant_id) as session:
-            earlier = await payment_store.claim(
+            earlier = await idempotency.claim(
                 session,
                 context.tenant_id,
                 key=request.idempotency_key,
@@ -235,7 +237,7 @@ class Disputes(DisputeReader):
             step = await self._plan(session, context, dispute, kind, step_id, at=now)
             await store.insert_step(session, context.tenant_id, step)
             told = dispute_event(_ASKED[kind], ground, dispute, at=now, step=step)
-            await payment_store.insert_event(session, context.tenant_id, told)
+            await insert_event(session, context.tenant_id, told)
         faults.point("after_intent")
         return await self._sender.send(context, dispute, step)
 
@@ -267,6 +269,7 @@ class Disputes(DisputeReader):
                 raise EvidenceRefused("Add evidence before it is handed in.", path=("disputeId",))
         elif not dispute.is_open:
             raise TransitionRefused(f"A dispute that is {dispute.status} cannot be accepted.")
+        sent_at = wall_now()
         return Step(
             id=step_id,
             dispute_id=dispute.id,
@@ -274,8 +277,8 @@ class Disputes(DisputeReader):
             status="sending",
             evidence_ids=pieces,
             actor=context.actor,
-            sent_at=at,
-            due_at=at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
+            sent_at=sent_at,
+            due_at=sent_at + timedelta(milliseconds=self._means.deadline_ms + GRACE_MS),
             created_at=at,
             updated_at=at,
         )

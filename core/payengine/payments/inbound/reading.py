@@ -30,7 +30,7 @@ _PAGE = f"""
 """
 _READ = f"SELECT {_RECEIVED.listed} FROM received_webhook WHERE tenant_id = $1 AND id = ANY ($2)"
 _REQUEST = """
-    SELECT request.id, request.sealed, request.redacted, request.received_at
+    SELECT request.id, request.sealed, request.redacted, request.received_at, request.forgotten_at
     FROM received_webhook AS received
     JOIN webhook_request AS request
       ON request.tenant_id = received.tenant_id AND request.id = received.request_id
@@ -98,6 +98,8 @@ class ReceivedWebhooks:
             row = await session.fetchrow(_REQUEST, context.tenant_id, webhook_id)
             if row is None:
                 raise NotFound("There is no such received webhook.")
+            if row["forgotten_at"] is not None:
+                raise NotFound("The call is too old: it is kept no longer.")
             return await open_request(
                 self._means.vault,
                 session,

@@ -8,10 +8,13 @@ from __future__ import annotations
 from payengine.payments.review.models import (
     ClaimReview,
     CloseReview,
+    DecideReview,
+    Decision,
     ReleaseReview,
     Review,
     ReviewAction,
     ReviewFilter,
+    ReviewKind,
     SettledOutcome,
     SettleReview,
 )
@@ -21,10 +24,13 @@ from payengine.payments.review.verdicts import reasons_of, waiting_of
 __all__ = [
     "ClaimReview",
     "CloseReview",
+    "DecideReview",
+    "Decision",
     "ReleaseReview",
     "Review",
     "ReviewAction",
     "ReviewFilter",
+    "ReviewKind",
     "Reviews",
     "SettleReview",
     "SettledOutcome",

@@ -1,7 +1,8 @@
 """What waits for a person, and what has a person done about it?
 
-A review is one payment that was flagged. It opens by itself with the flag, and closes when a person
-has settled what was open, or has said that nothing is left to do. Its actions are never changed.
+A review is one payment that was flagged, or that is held because it may be fraud. It opens by
+itself with the flag or the hold, and closes when a person has settled what was open, has decided,
+or has said that nothing is left to do. Its actions are never changed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ __all__ = [
     "CLAIM_FOR",
     "ClaimReview",
     "CloseReview",
+    "DecideReview",
+    "Decision",
     "ReleaseReview",
     "Review",
     "ReviewAction",
     "ReviewFilter",
+    "ReviewKind",
     "SettleReview",
     "SettledOutcome",
 ]
@@ -27,12 +31,18 @@ __all__ = [
 CLAIM_FOR = timedelta(minutes=30)
 
 SettledOutcome = Literal["SUCCEEDED", "DECLINED", "NOT_PROCESSED"]
+#: A `flag` says that something happened that no machine can settle; `fraud`, that the payment is
+#: held until somebody has decided whether it may go on.
+ReviewKind = Literal["flag", "fraud"]
+Decision = Literal["approved", "rejected"]
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that waits for a person, as one row.
 
     `claimed_by` is the person's name, `claimed_actor` the API key in whose name they act.
+    `decide_by` is when the tenant's default decides; once there is a decision, when it is carried
+    out. None where nothing is to be decided, or all is done.
     """
 
     id: str
@@ -44,6 +54,9 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     closed_by: str | None = None
     closed_actor: str | None = None
     closed_at: datetime | None = None
+    kind: ReviewKind = "flag"
+    decide_by: datetime | None = None
+    decision: Decision | None = None
     version: int = 1
 
     def holder(self, *, at: datetime) -> tuple[str, str] | None:
@@ -58,7 +71,7 @@ class ReviewAction(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     review_id: str
-    kind: Literal["claimed", "released", "settled", "closed"]
+    kind: Literal["claimed", "released", "settled", "closed", "decided"]
     person: str
     actor: str
     reason: str
@@ -72,6 +85,8 @@ class ReviewFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     is_open: bool = True
     claimed_by: str | None = None
+    kind: ReviewKind | None = None
+    unclaimed: bool = False
 
 
 class ClaimReview(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +122,20 @@ class SettleReview(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     reference: str | None = None
     decline_code: str | None = None
+
+
+class DecideReview(msgspec.Struct, frozen=True, kw_only=True):
+    """Say whether a payment that is held may go on.
+
+    `is_fraud` says what the person knows of it, and is learnt from; None: nothing for certain.
+    """
+
+    idempotency_key: str
+    review_id: str
+    decision: Decision
+    person: str
+    reason: str
+    is_fraud: bool | None = None
 
 
 class CloseReview(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,20 +13,22 @@ from typing import Any
 
 import msgspec
 
+from payengine import idempotency
 from payengine.context import TenantContext
 from payengine.errors import (
-    InputInvalid,
     NotFound,
     OperationInFlight,
-    ReviewClaimed,
-    ReviewSettled,
+    TransitionRefused,
 )
+from payengine.events.writing import insert_event
+from payengine.idempotency import fingerprint
 from payengine.payments import store as payment_store
-from payengine.payments.checks import check_id, check_key, check_text, fingerprint
+from payengine.payments.desk import Payments
 from payengine.payments.means import Means
 from payengine.payments.models import Operation
 from payengine.payments.record import Recorder
 from payengine.payments.review import store
+from payengine.payments.review.deciding import Deciding
 from payengine.payments.review.models import (
     CLAIM_FOR,
     ClaimReview,
@@ -37,15 +39,21 @@ from payengine.payments.review.models import (
     ReviewFilter,
     SettleReview,
 )
+from payengine.payments.review.taking import (
+    check_request,
+    done_before,
+    get_review,
+    take,
+    unclaimed,
+)
 from payengine.payments.review.verdicts import stuck_of, verdict
 from payengine.payments.settle import event_of
 from payengine.storage import Session
+from payengine.texts import check_id, check_text
 
 __all__ = ["Reviews"]
 
 _TRIES = 5
-_LONGEST_PERSON = 120
-_LONGEST_REASON = 2_000
 
 _BY_ID = f"SELECT {store.REVIEW.listed} FROM review WHERE tenant_id = $1 AND id = ANY ($2)"
 
@@ -55,7 +63,9 @@ _PAGE = f"""
       AND id > coalesce($2, '')
       AND (closed_at IS NULL) = $3
       AND ($4::text IS NULL OR (claimed_by = $4 AND claimed_until > $5))
-    ORDER BY id LIMIT $6
+      AND ($6::text IS NULL OR kind = $6)
+      AND NOT ($7 AND coalesce(claimed_until > $5, false))
+    ORDER BY id LIMIT $8
 """
 
 _ACTIONS = f"""
@@ -70,15 +80,16 @@ _HALFWAY = """
           AND data #>> '{told,request}' = $3)
 """
 
-_Request = ClaimReview | ReleaseReview | SettleReview | CloseReview
-
 
 class Reviews:
     """The queue of what waits for a person; each method takes the tenant's context first."""
 
-    def __init__(self, means: Means, recorder: Recorder) -> None:
+    def __init__(self, means: Means, recorder: Recorder, payments: Payments) -> None:
         self._means = means
         self._recorder = recorder
+        self.deciding = Deciding(means, payments)
+        self.decide = self.deciding.decide
+        self.run_once = self.deciding.run_once
 
     async def _fetch(self, context: TenantContext, sql: str, *arguments: Any) -> list[Any]:
         context.require("reviews:read")
@@ -101,7 +112,15 @@ class Reviews:
         """The oldest payment's first, after the review `after`; one row more than `first`."""
         now = self._means.clock.now(context.tenant_id)
         rows = await self._fetch(
-            context, _PAGE, after, wanted.is_open, wanted.claimed_by, now, first + 1
+            context,
+            _PAGE,
+            after,
+            wanted.is_open,
+            wanted.claimed_by,
+            now,
+            wanted.kind,
+            wanted.unclaimed,
+            first + 1,
         )
         return [store.REVIEW.read(row) for row in rows]
 
@@ -119,12 +138,12 @@ class Reviews:
 
         Raises `ReviewClaimed`, `ReviewSettled` where it is closed, `NotFound`.
         """
-        _check(context, request)
+        check_request(context, request)
         now = self._means.clock.now(context.tenant_id)
         async with self._means.database.tenant(context.tenant_id) as session:
-            if await self._done_before(session, context, "claimReview", request):
-                return await _get(session, context, request.review_id)
-            review = await _take(session, context, request, at=now)
+            if await done_before(self._means, session, context, "claimReview", request):
+                return await get_review(session, context, request.review_id)
+            review = await take(session, context, request, at=now)
             review = await store.rewrite(
                 session,
                 context.tenant_id,
@@ -148,13 +167,13 @@ class Reviews:
 
     async def release(self, context: TenantContext, request: ReleaseReview) -> Review:
         """Let a claim go; raises `ReviewClaimed` where it is somebody else's, `NotFound`."""
-        _check(context, request)
+        check_request(context, request)
         now = self._means.clock.now(context.tenant_id)
         async with self._means.database.tenant(context.tenant_id) as session:
-            if await self._done_before(session, context, "releaseReview", request):
-                return await _get(session, context, request.review_id)
-            review = await _take(session, context, request, at=now)
-            review = await store.rewrite(session, context.tenant_id, _unclaimed(review))
+            if await done_before(self._means, session, context, "releaseReview", request):
+                return await get_review(session, context, request.review_id)
+            review = await take(session, context, request, at=now)
+            review = await store.rewrite(session, context.tenant_id, unclaimed(review))
             await store.act(
                 session,
                 context,
@@ -172,7 +191,7 @@ class Reviews:
         Raises `ReviewSettled` where the operation has its outcome, `ReviewClaimed`, `NotFound`,
         `CurrencyMismatch`, `InputInvalid`, `OperationInFlight`.
         """
-        _check(context, request)
+        check_request(context, request)
         check_id(request.operation_id, request.operation_id[:3].rstrip("_"), field="operationId")
         check_text(request.reference, field="reference", most=255)
         check_text(request.decline_code, field="declineCode", most=64)
@@ -182,15 +201,15 @@ class Reviews:
         now = self._means.clock.now(context.tenant_id)
         for _ in range(_TRIES):
             async with self._means.database.tenant(context.tenant_id) as session:
-                earlier = await payment_store.claimed(
+                earlier = await idempotency.claimed(
                     session,
                     context.tenant_id,
                     key=request.idempotency_key,
                     fingerprint=fingerprint("settleReview", request),
                 )
                 if earlier is not None:
-                    return await _get(session, context, request.review_id)
-                review = await _get(session, context, request.review_id)
+                    return await get_review(session, context, request.review_id)
+                review = await get_review(session, context, request.review_id)
                 operations = await payment_store.operations_of(
                     session, context.tenant_id, review.payment_id
                 )
@@ -200,7 +219,7 @@ class Reviews:
                     _HALFWAY, context.tenant_id, operation.id, request.idempotency_key
                 )
                 if not halfway:
-                    await _take(session, context, request, at=now)
+                    await take(session, context, request, at=now)
             if halfway:
                 return await self._written(context, request, review, operation)
             finding = verdict(context, operation, request)
@@ -225,9 +244,9 @@ class Reviews:
         """The key, the action and, where nothing else is stuck, the end of the review."""
         now = self._means.clock.now(context.tenant_id)
         async with self._means.database.tenant(context.tenant_id) as session:
-            await self._done_before(session, context, "settleReview", request)
+            await done_before(self._means, session, context, "settleReview", request)
             payment, operations = await _payment(session, context, review.payment_id)
-            review = await _get(session, context, review.id, lock=True)
+            review = await get_review(session, context, review.id, lock=True)
             await store.act(
                 session,
                 context,
@@ -246,17 +265,19 @@ class Reviews:
     async def close(self, context: TenantContext, request: CloseReview) -> Review:
         """Say that nothing is left to do; the payment's flags go, its anomalies stay.
 
-        Raises `OperationInFlight` while an operation waits for a person, `ReviewClaimed`,
-        `ReviewSettled` where it is closed, `NotFound`.
+        Raises `OperationInFlight` while an operation waits for a person, `TransitionRefused` while
+        the payment is held, `ReviewClaimed`, `ReviewSettled` where it is closed, `NotFound`.
         """
-        _check(context, request)
+        check_request(context, request)
         now = self._means.clock.now(context.tenant_id)
         async with self._means.database.tenant(context.tenant_id) as session:
-            if await self._done_before(session, context, "closeReview", request):
-                return await _get(session, context, request.review_id)
-            review = await _get(session, context, request.review_id)
+            if await done_before(self._means, session, context, "closeReview", request):
+                return await get_review(session, context, request.review_id)
+            review = await get_review(session, context, request.review_id)
             payment, operations = await _payment(session, context, review.payment_id)
-            review = await _take(session, context, request, at=now)
+            review = await take(session, context, request, at=now)
+            if payment.status == "IN_REVIEW":
+                raise TransitionRefused("This payment is held: decide whether it may go on.")
             if stuck_of(operations):
                 raise OperationInFlight(
                     "An operation of this payment has no known outcome: settle it first."
@@ -279,7 +300,7 @@ class Reviews:
             session,
             context.tenant_id,
             msgspec.structs.replace(
-                _unclaimed(review),
+                unclaimed(review),
                 closed_by=request.person,
                 closed_actor=context.actor,
                 closed_at=now,
@@ -296,57 +317,8 @@ class Reviews:
         )
         event = event_of("payment.review_closed", payment, None, at=now)
         event.data["review"] = {"id": review.id, "person": request.person}
-        await payment_store.insert_event(session, context.tenant_id, event)
+        await insert_event(session, context.tenant_id, event)
         return review
-
-    async def _done_before(
-        self, session: Session, context: TenantContext, mutation: str, request: _Request
-    ) -> bool:
-        """Claim the request's key; whether the same request was made before."""
-        earlier = await payment_store.claim(
-            session,
-            context.tenant_id,
-            key=request.idempotency_key,
-            mutation=mutation,
-            fingerprint=fingerprint(mutation, request),
-            resource_id=request.review_id,
-            at=self._means.clock.now(context.tenant_id),
-        )
-        return earlier is not None
-
-
-def _check(context: TenantContext, request: _Request) -> None:
-    """Refuse what cannot be accepted before any row is written."""
-    context.require("reviews:write")
-    check_key(request.idempotency_key)
-    check_id(request.review_id, "rev", field="reviewId")
-    if not request.person.strip():
-        raise InputInvalid("Say who you are.", path=("person",))
-    check_text(request.person, field="person", most=_LONGEST_PERSON)
-    if isinstance(request, SettleReview | CloseReview):
-        if not request.reason.strip():
-            raise InputInvalid("Say why, in words that an auditor understands.", path=("reason",))
-        check_text(request.reason, field="reason", most=_LONGEST_REASON)
-
-
-async def _get(
-    session: Session, context: TenantContext, review_id: str, *, lock: bool = False
-) -> Review:
-    review = await store.get(session, context.tenant_id, review_id, lock=lock)
-    if review is None:
-        raise NotFound("There is no such review.", path=("reviewId",))
-    return review
-
-
-async def _take(session: Session, context: TenantContext, request: _Request, *, at: Any) -> Review:
-    """The review under lock, where this person may act on it."""
-    review = await _get(session, context, request.review_id, lock=True)
-    if review.closed_at is not None:
-        raise ReviewSettled("This review is closed.", path=("reviewId",))
-    holder = review.holder(at=at)
-    if holder is not None and holder != (request.person, context.actor):
-        raise ReviewClaimed(f"{holder[0]} has claimed this review.", path=("reviewId",))
-    return review
 
 
 async def _payment(session: Session, context: TenantContext, payment_id: str) -> Any:
@@ -354,10 +326,6 @@ async def _payment(session: Session, context: TenantContext, payment_id: str) ->
     if found is None:
         raise NotFound("There is no such payment.")
     return found
-
-
-def _unclaimed(review: Review) -> Review:
-    return msgspec.structs.replace(review, claimed_by=None, claimed_actor=None, claimed_until=None)
 
 
 def _find(operations: Sequence[Operation], operation_id: str) -> Operation:

@@ -31,6 +31,8 @@ _MOVES = (
     "closed_by",
     "closed_actor",
     "closed_at",
+    "decide_by",
+    "decision",
 )
 _REWRITE = f"""
     UPDATE review SET {REVIEW.assignments(_MOVES, 4)}, version = version + 1

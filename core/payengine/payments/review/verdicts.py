@@ -30,12 +30,15 @@ def stuck_of(operations: Sequence[Operation]) -> list[Operation]:
 
 
 def reasons_of(payment: Payment, operations: Sequence[Operation]) -> list[str]:
-    """Why the payment waits: its anomalies, a contradiction, outcomes that nobody can tell."""
+    """Why the payment waits: anomalies, a contradiction, what nobody can tell, a suspicion."""
     reasons = list(payment.anomalies)
     if payment.conflicted:
         reasons.append("conflicted")
-    if stuck_of(operations):
-        reasons.append("outcome_unknown")
+    stuck = {each.status in ("pending", "requires_action") for each in stuck_of(operations)}
+    reasons += ["outcome_unknown"] if False in stuck else []
+    reasons += ["pending_too_long"] if True in stuck else []
+    if payment.status == "IN_REVIEW":
+        reasons.append("suspicious")
     return reasons or ["flagged"]
 
 

@@ -1,0 +1,73 @@
+"""What is kept of a decision?
+
+Enough to explain it, and to make it again by the same rules over the same facts: what every rule
+said, shadows included, and the context without anything personal but hashes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from payengine.fraud.decide import Decided, Evaluated
+from payengine.plugin.fraud import FraudContext, RuleStage, VerdictKind
+
+__all__ = ["Decision", "DecisionRow"]
+
+
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision, as one row. `degraded`: the past, or a rule that asks others, was missing."""
+
+    payment_id: str
+    number: int
+    stage: RuleStage
+    verdict: VerdictKind
+    degraded: bool
+    document: dict[str, Any]
+    decided_at: datetime
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided about one attempt, and by whom. `drawn`: it would have been blocked."""
+
+    context: FraudContext
+    decided: Decided
+    evaluated: tuple[Evaluated, ...]
+    number: int
+    degraded: bool = False
+    drawn: bool = False
+    took_us: int = 0
+
+    def row(self, *, at: datetime) -> DecisionRow:
+        """How it is kept. What a client put into the metadata is kept with the payment only."""
+        context = {
+            name: value for name in _CONTEXT if (value := getattr(self.context, name)) is not None
+        }
+        context["features"] = dict(self.context.features)
+        document: dict[str, Any] = {
+            "context": context,
+            "verdicts": self.evaluated,
+            "by": list(self.decided.by),
+            "score": self.decided.score,
+            "took_us": self.took_us,
+        }
+        if self.drawn:
+            document["drawn"] = True
+        return DecisionRow(
+            payment_id=self.context.payment_id,
+            number=self.number,
+            stage=self.context.stage,
+            verdict=self.decided.verdict,
+            degraded=self.degraded,
+            document=document,
+            decided_at=at,
+        )
+
+
+_CONTEXT = tuple(
+    name
+    for name in FraudContext.__struct_fields__
+    if name not in ("tenant", "payment_id", "metadata", "features", "test_token")
+)

@@ -1,0 +1,1 @@
+"""What does an operator do about learned models? The commands `payengine fraud …`."""
