@@ -34,6 +34,7 @@ __all__ = ["Screen", "Sighting", "follow", "run"]
 _PROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _REFUSALS = frozenset({4400, 4401, 4403, 4406})  # codes of graphql-transport-ws
 _PAUSE_S = 0.5
+_INSISTS_S = 1.0
 _MOST_LINES = 200
 _HEAD_LINES = 5  # the panel and the table's header
 _NARROW = 60
@@ -163,10 +164,18 @@ async def run(settings: Settings, *, key: str | None, url: str | None, plain: bo
         for task in done:
             task.result()
     finally:
-        for task in (*tasks, showing):
-            task.cancel()
-        await asyncio.gather(*tasks, showing, return_exceptions=True)
+        await _stop({*tasks, showing})
     return 0
+
+
+async def _stop(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel until they end: a connection that breaks just then is told instead of the cancel."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        done, tasks = await asyncio.wait(tasks, timeout=_INSISTS_S)
+        for task in done:
+            _ = task.cancelled() or task.exception()  # asked for, or asyncio complains
 
 
 class _Line:
