@@ -241,9 +241,11 @@ BEGIN
     FOR part IN SELECT value FROM jsonb_array_elements(given) LOOP
         PERFORM set_config('app.tenant_id', part ->> 'tenant_id', true);
         tenant := (part ->> 'tenant_id')::uuid;
-        INSERT INTO fraud_event
-        SELECT e.* FROM jsonb_populate_recordset(NULL::fraud_event, part -> 'past') e
-        WHERE e.payment_id = ANY (opened);
+        IF jsonb_array_length(part -> 'past') > 0 THEN
+            INSERT INTO fraud_event
+            SELECT e.* FROM jsonb_populate_recordset(NULL::fraud_event, part -> 'past') e
+            WHERE e.payment_id = ANY (opened);
+        END IF;
         INSERT INTO fraud_decision (tenant_id,
             payment_id, number, stage, verdict, degraded, document, decided_at)
         SELECT tenant, d.payment_id, d.number, d.stage, d.verdict, d.degraded, d.document,

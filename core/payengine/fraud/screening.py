@@ -17,7 +17,7 @@ import msgspec
 
 from payengine.clock import Clock
 from payengine.context import TenantContext
-from payengine.fraud.decide import Decided, Evaluated, decide, drawn
+from payengine.fraud.decide import Decided, decide, drawn
 from payengine.fraud.decisions import Decision
 from payengine.fraud.evaluation import Evaluator
 from payengine.fraud.labels import write_label
@@ -77,13 +77,6 @@ class Screening:
         rules = await self.rulebook.of(context)
         return None if rules.is_idle(stage) else rules
 
-    def base_of(
-        self, amount_minor: int, currency: str, rules: Ruleset, *, at: datetime
-    ) -> tuple[int, str]:
-        """The amount in the tenant's base currency; in its own where the tenant has none, or where
-        no rate of the day is known: what cannot be compared is not made up."""
-        return amount_minor, currency
-
     def reading(
         self,
         context: FraudContext,
@@ -120,12 +113,11 @@ class Screening:
         recalled: Recalled | None,
         *,
         number: int = 1,
-        also: tuple[Evaluated, ...] = (),
         missing: bool = False,
     ) -> Decision:
         """What is decided about the attempt. Pure but for the rules' own failures.
 
-        `also` is what the rules said that are asked elsewhere; `missing`: the past cannot be read.
+        `missing`: the past cannot be read.
         """
         began = time.perf_counter()
         if recalled is not None:
@@ -137,7 +129,7 @@ class Screening:
         elif not missing:
             context = msgspec.structs.replace(context, features=rules.plans[context.stage].unknown)
         said = self.evaluator.evaluate(tenant.tenant_id, rules.rules[context.stage], context)
-        evaluated = (*said, *also)
+        evaluated = tuple(said)
         decided = decide(evaluated)
         if missing:
             decided = _without_past(decided, rules.settings, context)
@@ -169,7 +161,6 @@ def subject_context(
     at: datetime,
     amount_minor: int,
     currency: str,
-    base: tuple[int, str],
     method_kind: str,
     off_session: bool,
     metadata: Mapping[str, str],
@@ -177,8 +168,8 @@ def subject_context(
 ) -> FraudContext:
     """What the rules are told: names in place of whoever they stand for.
 
-    `base` is the amount in the tenant's base currency; `earlier` what an earlier attempt of the
-    payment was told, for all that this one does not say.
+    `earlier` is what an earlier attempt of the payment was told, for all that this one does not
+    say. Amounts stand in the payment's own currency: nothing is converted.
     """
     email = subject.email
     told: dict[str, Any] = {
@@ -208,8 +199,8 @@ def subject_context(
         payment_id=payment_id,
         amount_minor=amount_minor,
         currency=currency,
-        base_minor=base[0],
-        base_currency=base[1],
+        base_minor=amount_minor,
+        base_currency=currency,
         method_kind=method_kind,
         off_session=off_session,
         metadata=MappingProxyType(dict(metadata)),  # type: ignore[arg-type]

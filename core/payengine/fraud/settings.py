@@ -12,7 +12,6 @@ import msgspec
 
 from payengine.errors import InputInvalid
 from payengine.fraud.alerts import AlertLimits
-from payengine.money import currencies
 
 __all__ = ["FraudSettings", "SavedSettings", "parse_fraud_settings"]
 
@@ -28,17 +27,15 @@ class FraudSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     A payment that is held for review and that nobody has decided on after `review_minutes` is
     decided by `review_default`.
 
-    Amounts of the past are compared in `base_currency`; without one, each in its own. Where the
-    past cannot be read, `on_failure` stands for amounts above `on_failure_above_minor`, and others
-    go through. Of what rules would block, a random `challenge_share` (None: 1 % in live worlds,
-    none in test worlds) of at most `challenge_most_minor` is let go on by 3-D Secure instead, so
-    that what is known of blocked payments is not only what the rules believe.
+    Where the past cannot be read, `on_failure` stands for amounts above `on_failure_above_minor`,
+    and others go through. Of what rules would block, a random `challenge_share` (None: 1 % in live
+    worlds, none in test worlds) of at most `challenge_most_minor` is let go on by 3-D Secure
+    instead, so that what is known of blocked payments is not only what the rules believe.
     """
 
     review_minutes: int = 24 * 60
     review_default: Literal["approve", "reject"] = "reject"
     alerts: AlertLimits = AlertLimits()
-    base_currency: str | None = None
     on_failure: Literal["allow", "challenge", "block"] = "allow"
     on_failure_above_minor: int = 0
     challenge_share: float | None = None
@@ -76,9 +73,6 @@ def parse_fraud_settings(plain: object) -> FraudSettings:
 
 
 def _check_decisions(found: FraudSettings) -> None:
-    base = found.base_currency
-    if base is not None and base not in {each.code for each in currencies()}:
-        raise InputInvalid("base_currency is an ISO 4217 code.", path=("settings", "base_currency"))
     share = found.challenge_share
     if share is not None and not 0 <= share <= _LARGEST_SHARE:
         raise InputInvalid(

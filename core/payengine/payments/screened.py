@@ -48,9 +48,7 @@ class Verdict:
 
     payment: Payment
     opened: bool = False
-    reopened: bool = False
     intent: Intent | None = None
-    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,6 @@ class Screen:
             at=at,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
-            base=fraud.base_of(payment.amount_minor, payment.currency, rules, at=at),
             method_kind=route.tender.method.kind,
             off_session=payment.off_session,
             metadata=payment.metadata,
@@ -289,7 +286,7 @@ def _opening(
         intent = make(payment, route)
         operation = intent.operation
         event = event_of("payment.created", payment, operation, at=at)
-    verdict.payment, verdict.intent, verdict.route = payment, intent, route
+    verdict.payment, verdict.intent = payment, intent
     told = decision_event(decision, at=at)
     return Opening(
         tenant_id=tenant.tenant_id,

@@ -159,9 +159,7 @@ class PaymentOpening:
         if verdict.intent is None:
             self._means.nudge()
             return PaymentResult(payment=verdict.payment)
-        return await self._send(
-            context, verdict.payment, verdict.intent, route, alone=not verdict.reopened
-        )
+        return await self._send(context, verdict.payment, verdict.intent, route)
 
     async def _earlier(
         self, context: TenantContext, request: CreatePayment, claimed: bytes
