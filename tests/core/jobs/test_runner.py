@@ -26,6 +26,9 @@ from tests.core.jobs.asking import (
 )
 from tests.servers import HomeOfTest
 
+#: Shorter than the job, and long enough for a machine that does much else.
+_LEASE = timedelta(seconds=3)
+
 
 @asynccontextmanager
 async def _at_work(runner: Runner) -> AsyncIterator[None]:
@@ -243,11 +246,11 @@ async def test_a_long_job_keeps_its_lease(queue: Database, seller: TenantContext
     await ask(queue, seller.tenant_id, ["a"])
     release = asyncio.Event()
     diary = Diary(lambda row_id: release.wait())
-    runner = Runner(queue, [diary.handler()], lease=timedelta(seconds=0.3))
-    other = Runner(queue, [Diary().handler()], lease=timedelta(seconds=0.3))
+    runner = Runner(queue, [diary.handler()], lease=_LEASE)
+    other = Runner(queue, [Diary().handler()], lease=_LEASE)
     async with _at_work(runner), _at_work(other):
         await _until(lambda: len(diary.done) == 1)
-        await asyncio.sleep(1)
+        await asyncio.sleep(_LEASE.total_seconds() * 1.3)
         release.set()
         await _until(lambda: runner.counts[KIND, "done"] == 1)
     assert other.counts == {}
