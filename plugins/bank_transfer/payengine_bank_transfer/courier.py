@@ -17,10 +17,14 @@ __all__ = ["deliver"]
 
 _BATCH = 500
 _TIMEOUT_S = 5.0
+_LATER = frozenset({408, 429})
 
 
 async def deliver(store: Store, account: str, *, path: str, secret: str) -> tuple[int, int]:
-    """Tell what waits: (how many were taken, how many still wait); stops at the first failure."""
+    """Tell what waits: (how many were taken, how many still wait).
+
+    One that is refused waits, and the others go on; a platform that does not answer is left alone.
+    """
     import httpx
 
     waiting = await asyncio.to_thread(store.untold, account, limit=_BATCH)
@@ -41,8 +45,10 @@ async def deliver(store: Store, account: str, *, path: str, secret: str) -> tupl
                 )
             except (httpx.HTTPError, httpx.InvalidURL):
                 break
-            if not answer.is_success:
+            if answer.is_server_error or answer.status_code in _LATER:
                 break
+            if not answer.is_success:
+                continue
             await asyncio.to_thread(store.mark_told, account, notice.event_id, at_us=now_us())
             told += 1
     return told, len(waiting) - told

@@ -19,11 +19,12 @@ from payengine_bank_transfer.store import Store
 
 
 class Door(HTTPServer):
-    """Keeps what it is told; answers with `status`."""
+    """Keeps what it is told; answers with `status`, to a body with `refuses` in it with 400."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = 200
+        self.refuses = b"nothing"
         self.calls: list[WebhookRequest] = []
 
 
@@ -35,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = WebhookRequest(headers=headers, body=body, received_at=datetime.now(UTC))
         self.server.calls.append(call)
-        self.send_response(self.server.status)
+        self.send_response(400 if self.server.refuses in body else self.server.status)
         self.send_header("content-length", "0")
         self.end_headers()
 
@@ -88,6 +89,14 @@ async def test_what_was_not_taken_waits(tmp_path: Path, door: Door) -> None:
     assert len(door.calls) == 1
     door.status = 200
     assert await deliver(store, "acct_1", path="/hook", secret=SECRET) == (2, 0)
+
+
+async def test_one_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, door: Door) -> None:
+    store, _ = await _booked(tmp_path / "b.sqlite3", "k1", "k2", "k3")
+    door.refuses = b'"k1"'
+    assert await deliver(store, "acct_1", path="/hook", secret=SECRET) == (2, 1)
+    door.refuses = b"nothing"
+    assert await deliver(store, "acct_1", path="/hook", secret=SECRET) == (1, 0)
 
 
 async def test_without_an_address_or_a_secret_nothing_leaves(tmp_path: Path, door: Door) -> None:
