@@ -33,6 +33,7 @@ __all__ = ["Screen", "Sighting", "follow", "run"]
 
 _PROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _REFUSALS = frozenset({4400, 4401, 4403, 4406})  # codes of graphql-transport-ws
+_ELSEWHERE = frozenset({400, 403, 404, 405})  # somebody answers, and has no such feed
 _PAUSE_S = 0.5
 _INSISTS_S = 1.0
 _MOST_LINES = 200
@@ -98,6 +99,15 @@ async def follow(
             if closed.rcvd is not None and closed.rcvd.code in _REFUSALS:
                 raise EnvironmentProblem(
                     f"The server refused: {closed.rcvd.reason}. Is the key valid?"
+                ) from None
+        except websockets.InvalidURI:
+            raise EnvironmentProblem(
+                f"{url!r} is no address: write it like http://127.0.0.1:8000."
+            ) from None
+        except websockets.InvalidStatus as refused:
+            if refused.response.status_code in _ELSEWHERE:
+                raise EnvironmentProblem(
+                    f"There is no live feed at {address}: is it the server's address?"
                 ) from None
         except (OSError, websockets.WebSocketException):
             pass

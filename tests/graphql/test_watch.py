@@ -71,6 +71,18 @@ async def _serving_on(port: int, engine: Engine, settings: Settings) -> AsyncIte
         await task
 
 
+@pytest.mark.parametrize(
+    ("address", "says"), [("nowhere", "no address"), ("/elsewhere", "no live feed")]
+)
+async def test_an_address_without_a_feed_ends_the_watching(
+    url: str, address: str, says: str
+) -> None:
+    address = url + address if address.startswith("/") else address
+    with pytest.raises(EnvironmentProblem, match=says):
+        async for _ in follow(address, "pk_test_x"):
+            pass
+
+
 async def test_a_server_that_goes_away_is_waited_for_and_nothing_is_missed(
     engine: Engine, settings: Settings
 ) -> None:
