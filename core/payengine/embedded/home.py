@@ -37,6 +37,7 @@ _OURS = (
     "members",
     "master.key*",
     "sandbox*",
+    "*.sqlite3*",  # the books that plugins keep
     "demo*",
 )
 _LOCK = "lock"

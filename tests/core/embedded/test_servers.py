@@ -285,6 +285,7 @@ async def test_forget_deletes_what_is_ours_and_keeps_what_is_not() -> None:
             first.kill()
         pids = [postgres_pid(home), valkey_pid(home)]
         (home / "master.key").write_text("key")
+        (home / "a_plugins_books.sqlite3-wal").write_text("pages")
         (home / "notes.txt").write_text("mine")
         assert await forget(settings) == ["notes.txt"]
         assert not any(is_running(pid) for pid in pids)
