@@ -10,7 +10,7 @@ MEMBERS = $(shell sed -n 's/^name = "\(.*\)"/\1/p' \
 	core/pyproject.toml tenants/pyproject.toml graphql/pyproject.toml plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-growth bench-host crash crash-defects outages model nightly lock clean environment
+.PHONY: help run test check bench bench-growth bench-host crash crash-short crash-defects outages model nightly lock clean environment
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -42,6 +42,9 @@ bench-growth: environment ## Measure how the cost grows with the tables; takes h
 crash: environment ## Kill the program N=500 times by SEED=1: nothing lost, nothing doubled; half an hour
 	@$(BIN)/python -m tests.acceptance.crash.command --kills $(or $(N),500) --seed $(or $(SEED),1) \
 		$(if $(PROVIDER_URL),--provider $(PROVIDER_URL)) $(CRASH)
+
+crash-short: environment ## Kill the program twenty times, and plant each defect: a few minutes
+	@PAYENGINE_CRASHES=1 $(BIN)/pytest tests/acceptance/test_crash.py
 
 crash-defects: environment ## Plant each defect into the program, and see `make crash` go red
 	@$(BIN)/python -m tests.acceptance.crash.command defects $(or $(SEED),1)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.acceptance.crash.defects import DEFECTS
 from tests.acceptance.crash.options import Options, planted
 from tests.acceptance.crash.run import crash, places
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("PAYENGINE_CRASHES"), reason="`make crash-short` runs it, with no other load"
+)
 
 _KILLS = 20
 

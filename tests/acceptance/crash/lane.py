@@ -37,7 +37,7 @@ _MORE_BUYERS_AFTER_S = 2.0
 _BUYERS_AT_ONCE = 16
 _LOOK_S = 0.1
 #: Where nothing has come to its end for so long at the end, nothing will.
-_STANDSTILL_S = 60.0
+_STANDSTILL_S = 180.0
 _MOST_WORDS = 20
 _VIEWER = "{ viewer { __typename } }"
 
