@@ -5,12 +5,12 @@ PYTHON ?= python3
 EXACTLY := $(if $(filter file,$(origin PYTHON)),,--exactly)
 
 BIN := .venv/bin
-TYPED := core/payengine tenants/payengine_tenants graphql/payengine_graphql plugins/apple_pay plugins/bank_transfer plugins/fraud_amounts plugins/fraud_expression plugins/fraud_lists plugins/fraud_mismatch plugins/fraud_model plugins/fraud_remote plugins/fraud_rings plugins/fraud_velocity plugins/fx_ecb plugins/google_pay plugins/paypal plugins/sandbox plugins/stripe tests
+TYPED := core/payengine tenants/payengine_tenants graphql/payengine_graphql plugins/apple_pay plugins/bank_transfer plugins/fraud_amounts plugins/fraud_expression plugins/fraud_lists plugins/fraud_mismatch plugins/fraud_model plugins/fraud_remote plugins/fraud_rings plugins/fraud_velocity plugins/fx_ecb plugins/google_pay plugins/notify_log plugins/notify_smtp plugins/paypal plugins/sandbox plugins/stripe plugins/tax_simple tests
 MEMBERS = $(shell sed -n 's/^name = "\(.*\)"/\1/p' \
 	core/pyproject.toml tenants/pyproject.toml graphql/pyproject.toml plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-growth bench-host crash crash-short crash-defects outages model nightly lock clean environment
+.PHONY: help run test check bench bench-growth bench-host bench-ledger bench-usage crash crash-short crash-defects outages model nightly lock clean environment
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -19,9 +19,9 @@ help: ## Show this
 run: environment ## Serve on http://127.0.0.1:8000 with demo tenants and demo payments
 	@$(BIN)/payengine serve --demo
 
-# A process for each core, at most four; each has a PostgreSQL and a Valkey of its own.
+# Three processes, which wait as much as they compute; each has a PostgreSQL and a Valkey.
 test: environment ## Run the tests, against a real PostgreSQL and Valkey
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: environment ## Lint, format, strict types, import contracts, tidiness
 	$(BIN)/ruff check .
@@ -36,6 +36,15 @@ bench: environment ## Measure the speed on this machine; rewrites docs/performan
 bench-host: environment ## Measure what a plugin host costs a call, and what a bad plugin costs others
 	@$(BIN)/python -m tests.bench.host
 
+bench-renewals: environment ## Measure the renewals of one worker beside their floor; BENCH="--sizes …"
+	@$(BIN)/python -m tests.bench.renewals $(BENCH)
+
+bench-ledger: environment ## Measure the ledger: transfers beside the floor, one account beside many
+	@$(BIN)/python -m tests.bench.ledger $(BENCH)
+
+bench-usage: environment ## Measure how many usage events a second one server takes; BENCH="--batch 500"
+	@$(BIN)/python -m tests.bench.usage $(BENCH)
+
 bench-growth: environment ## Measure how the cost grows with the tables; takes hours
 	@$(BIN)/python -m tests.bench.growth $(BENCH)
 
@@ -45,6 +54,9 @@ crash: environment ## Kill the program N=500 times by SEED=1: nothing lost, noth
 
 crash-short: environment ## Kill the program twenty times, and plant each defect: a few minutes
 	@PAYENGINE_CRASHES=1 $(BIN)/pytest tests/acceptance/test_crash.py
+
+crash-renewals: environment ## Renew 1,000 subscriptions with 8 workers that are killed; some minutes
+	@$(BIN)/python -m tests.acceptance.renewals $(RENEWALS)
 
 crash-defects: environment ## Plant each defect into the program, and see `make crash` go red
 	@$(BIN)/python -m tests.acceptance.crash.command defects $(or $(SEED),1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import functools
 import itertools
 import json
 import re
@@ -24,12 +25,15 @@ from typing import Any
 
 import httpx
 import pytest
-from payengine.engine import open_engine
+from payengine.context import SCOPES
+from payengine.engine import Engine, open_engine
 from payengine.ids import PREFIXES
+from payengine.marketplace.accounts import OnboardingStatus
+from payengine.marketplace.sharing_models import Phase
 from payengine.payments.models import OperationKind
 from payengine.settings import Settings
 
-from graphql import build_schema, parse, validate
+from graphql import GraphQLSchema, build_schema, parse, validate
 from tests.conftest import Servers
 from tests.doc_pages import ROOT, Block, anchors, blocks, commands, documents_of, links, pages
 from tests.graphql.conftest import serving
@@ -39,6 +43,7 @@ from tests.template import rendered
 DOCS = ROOT / "docs"
 _SHELL = ("sh", "bash")
 _PATIENCE_S = 20.0
+_ID = re.compile(r'"id": "(([a-z]+)_\w+)"')
 
 
 # -- pages -----------------------------------------------------------------------------------------
@@ -176,11 +181,24 @@ def test_make_has_the_targets() -> None:
     assert {"run", "test"} <= shown <= targets
 
 
+@functools.cache
+def the_schema() -> GraphQLSchema:
+    """The snapshot of the schema; to read it takes half a second."""
+    return build_schema((ROOT / "graphql" / "schema.graphql").read_text())
+
+
 @pytest.mark.parametrize("block", blocks("graphql", *_SHELL), ids=str)
 def test_documents_fit_the_schema(block: Block) -> None:
-    schema = build_schema((ROOT / "graphql" / "schema.graphql").read_text())
     for document in documents_of(block):
-        assert validate(schema, parse(document)) == []
+        assert validate(the_schema(), parse(document)) == []
+
+
+def test_reference_names_every_field_and_scope() -> None:
+    page = (DOCS / "reference" / "graphql.md").read_text()
+    schema = the_schema()
+    roots = (schema.query_type, schema.mutation_type, schema.subscription_type)
+    names = {name for root in roots if root for name in root.fields} | set(SCOPES)
+    assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 # -- lists -----------------------------------------------------------------------------------------
@@ -217,11 +235,50 @@ def event_types() -> set[str]:
         and isinstance(node.value, str)
         and re.fullmatch(r"(payment|refund|dispute|fraud)\.[a-z_]+", node.value)
     }
+    found |= market_event_types() | billing_event_types() | payout_event_types()
+    core = ROOT / "core/payengine"
+    told = [core / "fx/store.py", *(core / "settlements").glob("*.py")]
+    for path in told:
+        found |= set(re.findall(r'type="((?:fx|settlement)\.[a-z_]+)"', path.read_text()))
     lanes = (ROOT / "core/payengine/webhooks/lanes.py").read_text()
     found |= set(re.findall(r'"(webhook_endpoint\.[a-z_]+)"', lanes))
     steps = ("capture", "increment", "void")
     found |= {f"payment.{step}_requested" for step in steps}
     return found | {f"payment.{step}.pending" for step in steps} | {"refund.pending"}
+
+
+def market_event_types() -> set[str]:
+    """The types of accounts, splits and escrows: some are named by a state."""
+    noun = r"(connected_account|split|split_rule|escrow|reserve|account_transfer)\.[a-z_]+"
+    found = {
+        node.value
+        for path in (ROOT / "core/payengine/marketplace").glob("*.py")
+        if path.name != "postings.py"  # there, kinds of ledger transactions have such names
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(noun, node.value)
+    }
+    found |= {f"connected_account.{state}" for state in typing.get_args(OnboardingStatus)}
+    found |= {f"split.{phase}" for phase in typing.get_args(Phase)}
+    return found | {f"escrow.{state}" for state in ("held", "released", "refunded")}
+
+
+def billing_event_types() -> set[str]:
+    """The types that billing writes of subscriptions and invoices."""
+    room = ROOT / "core/payengine/billing"
+    sources = "".join(path.read_text() for path in room.rglob("*.py"))
+    noun = "subscription|invoice|entitlement|credit_note|customer_balance"
+    # In single quotes where it stands in a statement; "invoice.typ" is a file.
+    found = set(re.findall(rf"""["']((?:{noun})\.[a-z_]+)["']""", sources))
+    return found - {"invoice.typ"}
+
+
+def payout_event_types() -> set[str]:
+    """The types that the treasury writes."""
+    room = ROOT / "core/payengine/marketplace/treasury"
+    sources = "".join(path.read_text() for path in room.glob("*.py"))
+    return set(re.findall(r'"(payout(?:_hold)?\.[a-z_]+)"', sources))
 
 
 def test_events_are_all_named() -> None:
@@ -272,15 +329,21 @@ def test_dependencies_have_their_reasons() -> None:
 
 
 @pytest.fixture(scope="module")
-async def shop(servers: Servers) -> AsyncIterator[World]:
-    """A fresh shop on a running server whose gateways must answer soon."""
+async def house(servers: Servers) -> AsyncIterator[tuple[Engine, httpx.AsyncClient]]:
+    """A running server whose gateways must answer soon."""
     settings = Settings.from_environment({}, home=servers.home, gateway_deadline_ms=1_000)
     async with (
         open_engine(settings, login_url=servers.login_url) as engine,
         serving(engine, settings) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
     ):
-        yield await make_world(engine, client)
+        yield engine, client
+
+
+@pytest.fixture(scope="module")
+async def shop(house: tuple[Engine, httpx.AsyncClient]) -> World:
+    """A fresh shop there."""
+    return await make_world(*house)
 
 
 def agrees(shown: Any, got: Any) -> bool:
@@ -294,10 +357,20 @@ def agrees(shown: Any, got: Any) -> bool:
     return bool(shown == got)
 
 
+def _named(document: str, ids: dict[str, str]) -> str:
+    for shown, whole in ids.items():
+        document = re.sub(rf"\b{shown}", whole, document)
+    return document
+
+
 async def play(shop: World, page: Path) -> int:
-    """Send the page's documents in their order; each answer must agree with the block below it."""
+    """Send the page's documents in their order; each answer must agree with the block below it.
+
+    An id that ends in … stands for the last one of its kind that was answered.
+    """
     shown = blocks(page=page)
-    payment_id, played = "", 0
+    played = 0
+    ids: dict[str, str] = {}
     for block, below in itertools.pairwise(shown):
         if below.language != "json" or not documents_of(block):
             continue
@@ -305,20 +378,36 @@ async def play(shop: World, page: Path) -> int:
         wanted = json.loads(below.text)
         ends = time.monotonic() + (_PATIENCE_S if block.note.startswith("wait") else 0)
         while True:
-            answer = await shop.ask(document.replace("pay_…", payment_id))
+            answer = await shop.ask(_named(document, ids))
             got = answer["data"] if block.language == "graphql" else answer
             if agrees(wanted, got) or time.monotonic() > ends:
                 break
             await asyncio.sleep(0.2)
         assert agrees(wanted, got), f"{block}: {got}"
-        found = re.search(r'"id": "(pay_\w+)"', json.dumps(got))
-        payment_id = found[1] if found else payment_id
+        ids |= {f"{kind}_…": whole for whole, kind in _ID.findall(json.dumps(got))}
         played += 1
     return played
 
 
 async def test_tutorial_goes_as_it_says(shop: World) -> None:
     assert await play(shop, DOCS / "tutorials" / "first-payment.md") == 11
+
+
+@pytest.mark.parametrize(
+    ("page", "steps"),
+    [
+        ("tutorials/first-subscription.md", 10),
+        ("tutorials/first-marketplace.md", 10),
+        ("how-to/bill-by-usage.md", 5),
+        ("how-to/exchange-currencies.md", 4),
+        ("how-to/recover-failed-payments.md", 2),
+        ("how-to/settle-provider-reports.md", 4),
+    ],
+)
+async def test_page_goes_as_it_says(
+    house: tuple[Engine, httpx.AsyncClient], page: str, steps: int
+) -> None:
+    assert await play(await make_world(*house), DOCS / page) == steps
 
 
 async def test_readme_goes_as_it_says(shop: World) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -27,9 +26,10 @@ from payengine.events.relay import BATCH
 from payengine.events.wakeups import WakeUps
 from payengine.jobs import CronTable, Runner
 from payengine.ledger import fold_all
+from payengine.pollers import Poller
 from payengine.storage import Database
 
-__all__ = ["Background", "Poller"]
+__all__ = ["Background"]
 
 _RELAY_LOOKS_EVERY_S = 1.0
 #: Where nobody in this process says that there are new events.
@@ -44,15 +44,6 @@ _STOP_S = 5.0
 _DRAIN_S = 10.0
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Poller:
-    """A room's work, asked every `every_s` seconds to take what is due at the instant given."""
-
-    name: str
-    run_once: Callable[[datetime], Awaitable[object]]
-    every_s: float
 
 
 class Background:

@@ -18,6 +18,7 @@ from cyclopts import App, Parameter
 
 from payengine import __version__
 from payengine.errors import PayengineError
+from payengine.finance.cli import ledger_app, settlements_app
 from payengine.jobs.cli import jobs_app
 from payengine.registry.cli import plugins_app
 from payengine.training.cli import fraud_app
@@ -37,7 +38,9 @@ app = App(
 )
 app.command(fraud_app)
 app.command(jobs_app)
+app.command(ledger_app)
 app.command(plugins_app)
+app.command(settlements_app)
 
 _Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON on one line.")]
 _Home = Annotated[Path | None, Parameter(help="The data folder; by default PAYENGINE_HOME.")]

@@ -7,10 +7,11 @@ time. Pure functions take the instant as an argument.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "FixedClock", "SystemClock", "wall_now"]
+__all__ = ["Clock", "FixedClock", "SystemClock", "TenantClocks", "wall_now"]
 
 
 def wall_now() -> datetime:
@@ -32,6 +33,31 @@ class SystemClock:
     def now(self, tenant_id: uuid.UUID) -> datetime:
         """The wall's instant."""
         return datetime.now(UTC)
+
+
+class TenantClocks:
+    """Wall time, but for tenants with a test clock the instant at which theirs stands.
+
+    It only remembers: whoever reads the stored clocks tells it, so that asking costs no statement.
+    """
+
+    def __init__(self) -> None:
+        self._standing: dict[uuid.UUID, datetime] = {}
+
+    def now(self, tenant_id: uuid.UUID) -> datetime:
+        """The tenant's present instant."""
+        standing = self._standing.get(tenant_id)
+        return datetime.now(UTC) if standing is None else standing
+
+    def move(self, tenant_id: uuid.UUID, at: datetime) -> None:
+        """The tenant's clock stands there now; it never goes back."""
+        known = self._standing.get(tenant_id)
+        self._standing[tenant_id] = at if known is None else max(known, at)
+
+    def read(self, standing: Mapping[uuid.UUID, datetime]) -> None:
+        """The clocks as they were stored when they were read."""
+        for tenant_id, at in standing.items():
+            self.move(tenant_id, at)
 
 
 class FixedClock:

@@ -17,6 +17,8 @@ Mode = Literal["live", "test"]
 
 #: Closed: what an API key may do.
 SCOPES = (
+    "accounts:read",
+    "accounts:write",
     "payments:read",
     "payments:write",
     "disputes:read",
@@ -30,7 +32,14 @@ SCOPES = (
     "events:read",
     "fraud:read",
     "fraud:write",
+    "fx:read",
+    "fx:write",
     "ledger:read",
+    "reports:read",
+    "settlements:read",
+    "settlements:write",
+    "payouts:read",
+    "payouts:write",
     "plugins:read",
     "plugins:write",
     "routing:read",

@@ -13,32 +13,47 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from payengine.background import Background, Poller
+from payengine.assembly import BillingRooms, MoneyRooms, PaymentRooms
+from payengine.background import Background
 from payengine.billing.catalogue import Catalogue
+from payengine.billing.clocked import (
+    TestClocks,
+)
+from payengine.billing.collection.room import CollectionRoom
+from payengine.billing.invoices.room import InvoiceRoom
+from payengine.billing.subscriptions.room import SubscriptionRoom
 from payengine.billing.usage_log import UsageLog
-from payengine.clock import Clock, SystemClock
+from payengine.clock import Clock, TenantClocks
 from payengine.customers import Customers
 from payengine.embedded import running_servers
 from payengine.errors import InputInvalid
 from payengine.events import EventLog, Feed
 from payengine.events.wakeups import WakeUps
+from payengine.fraud.backfill import Backfill
 from payengine.fraud.desk import FraudDesk
 from payengine.fraud.screening import Screening
+from payengine.fraud.stages import Stages
+from payengine.fx.book import ASKING, RateBook, asking_handler
+from payengine.fx.desk import Exchange
 from payengine.jobs import Cron, CronTable, Handler, JobDesk, Runner
 from payengine.jobs.tidy import NIGHTLY, tidy_handler
 from payengine.ledger import Ledger
-from payengine.payments import Means, PaymentBatches, Payments, Reconciler, Recorder
+from payengine.marketplace.room import Marketplace
+from payengine.marketplace.treasury import Treasury
+from payengine.payments import Means, PaymentBatches, Payments, Reconciler
 from payengine.payments.disputes import Disputes
 from payengine.payments.inbound import Inbound
+from payengine.payments.rescoring import Rescoring
 from payengine.payments.review import Reviews
 from payengine.registry import Hosting, Registry
+from payengine.reports.finance import FinanceReports
 from payengine.retention import FORGETTING, retention_handler
 from payengine.routing import Router
 from payengine.settings import Settings
+from payengine.settlements import Settlements
 from payengine.storage import Database, migrate
 from payengine.vault import Vault
-from payengine.webhooks import Addresses, Sender, Webhooks
-from payengine.webhooks import Means as WebhookMeans
+from payengine.webhooks import Webhooks
 
 __all__ = ["Engine", "open_engine", "running_engine"]
 
@@ -54,12 +69,24 @@ class Engine:
     registry: Registry
     router: Router
     fraud: Screening
+    fraud_stages: Stages
     fraud_desk: FraudDesk
+    rescoring: Rescoring
+    backfill: Backfill
     payments: Payments
     customers: Customers
     catalogue: Catalogue
     usage: UsageLog
+    collection: CollectionRoom
+    invoicing: InvoiceRoom
+    subscribing: SubscriptionRoom
+    test_clocks: TestClocks
     ledger: Ledger
+    exchange: Exchange
+    settlements: Settlements
+    reports: FinanceReports
+    marketplace: Marketplace
+    treasury: Treasury
     events: EventLog
     feed: Feed
     reconciler: Reconciler
@@ -73,12 +100,16 @@ class Engine:
 
 
 #: What happens by the calendar, each in a job of its kind.
-_CALENDAR: tuple[Cron, ...] = (NIGHTLY, FORGETTING)
+_CALENDAR: tuple[Cron, ...] = (NIGHTLY, FORGETTING, ASKING)
 
 
-def _handlers(database: Database, settings: Settings) -> list[Handler]:
+def _handlers(database: Database, settings: Settings, book: RateBook) -> list[Handler]:
     """The jobs of the rooms, a handler for each kind."""
-    return [tidy_handler(database), retention_handler(database, settings)]
+    return [
+        tidy_handler(database),
+        retention_handler(database, settings),
+        asking_handler(database, book),
+    ]
 
 
 @asynccontextmanager
@@ -98,7 +129,7 @@ async def open_engine(
     `plugins` are registered beside those that are installed, `handlers` of jobs beside the rooms'
     own. `only_jobs`: the kinds that this process does, where not all.
     """
-    clock = clock or SystemClock()
+    clock = clock or TenantClocks()
     # Where plugins keep files of their own: the data folder, however it was named to us.
     os.environ["PAYENGINE_HOME"] = str(settings.home)
     async with AsyncExitStack() as stack:
@@ -117,20 +148,32 @@ async def open_engine(
         wake_ups = WakeUps(redis_url, feed)
         wake_ups.start()
         stack.push_async_callback(wake_ups.stop)
+        book = RateBook(database, registry.rates, clock=clock)
+        unpublished = asyncio.Event()
+        fraud = Screening(
+            database,
+            vault=vault,
+            plugins=registry.installed,
+            clock=clock,
+            scorers=registry.scorers,
+        )
+        means = _means(settings, database, vault, registry, router, clock, fraud, unpublished)
+        own = _handlers(database, settings, book)
         engine = _assemble(
             settings,
-            database,
-            vault,
-            registry,
-            router,
-            clock=clock,
+            means,
+            fraud,
             log=log,
             feed=feed,
             wake_ups=wake_ups,
-            jobs=_runner(
-                settings, database, [*_handlers(database, settings), *handlers], only=only_jobs
-            ),
+            book=book,
+            jobs=_runner(settings, database, [*own, *handlers], only=only_jobs),
+            unpublished=unpublished,
         )
+        if isinstance(clock, TenantClocks):
+            await engine.test_clocks.refresh()
+            keeping = asyncio.create_task(engine.test_clocks.keep())
+            stack.push_async_callback(_ended, keeping)
         stack.push_async_callback(engine.webhooks.pump.close)
         stack.push_async_callback(engine.inbound.applier.rest)
         if background:
@@ -139,22 +182,18 @@ async def open_engine(
         yield engine
 
 
-def _assemble(
+def _means(
     settings: Settings,
     database: Database,
     vault: Vault,
     registry: Registry,
     router: Router,
-    *,
     clock: Clock,
-    log: EventLog,
-    feed: Feed,
-    wake_ups: WakeUps,
-    jobs: Runner,
-) -> Engine:
-    unpublished = asyncio.Event()
-    fraud = Screening(database, vault=vault, plugins=registry.installed, clock=clock)
-    means = Means(
+    fraud: Screening,
+    unpublished: asyncio.Event,
+) -> Means:
+    """What payments need of everybody else; `unpublished` is set where events wait."""
+    return Means(
         database=database,
         batches=PaymentBatches(database),
         registry=registry,
@@ -165,42 +204,65 @@ def _assemble(
         nudge=unpublished.set,
         fraud=fraud,
     )
-    webhooks = _webhooks(settings, means, log)
-    recorder = Recorder(means)
-    reconciler = Reconciler(means, recorder)
-    disputes = Disputes(means)
-    inbound = Inbound.of(means, recorder, disputes=disputes)
-    payments = Payments(means, recorder)
-    reviews = Reviews(means, recorder, payments)
-    fraud_desk = FraudDesk.of(database, fraud, clock=clock, nudge=unpublished.set)
+
+
+def _assemble(
+    settings: Settings,
+    means: Means,
+    fraud: Screening,
+    *,
+    log: EventLog,
+    feed: Feed,
+    wake_ups: WakeUps,
+    book: RateBook,
+    jobs: Runner,
+    unpublished: asyncio.Event,
+) -> Engine:
+    database, clock = means.database, means.clock
+    paying = PaymentRooms.of(settings, means, fraud, log)
+    money = MoneyRooms.of(paying, book)
+    billing = BillingRooms.of(paying, money)
+    feed.listen(money.marketplace.sharer.wake)
     return Engine(
         settings=settings,
         database=database,
         clock=clock,
-        vault=vault,
-        registry=registry,
-        router=router,
+        vault=means.vault,
+        registry=means.registry,
+        router=means.router,
         fraud=fraud,
-        fraud_desk=fraud_desk,
-        payments=payments,
-        customers=Customers(database=database, vault=vault, clock=clock),
+        fraud_stages=paying.fraud_stages,
+        fraud_desk=paying.fraud_desk,
+        rescoring=paying.rescoring,
+        backfill=paying.backfill,
+        payments=paying.payments,
+        customers=paying.customers,
         catalogue=Catalogue(database=database, clock=clock),
         usage=UsageLog(database=database, clock=clock),
+        collection=billing.collection,
+        invoicing=billing.invoicing,
+        subscribing=billing.subscribing,
+        test_clocks=billing.test_clocks,
         ledger=Ledger(database),
+        exchange=money.exchange,
+        settlements=money.settlements,
+        reports=FinanceReports(database),
+        marketplace=money.marketplace,
+        treasury=money.treasury,
         events=log,
         feed=feed,
-        reconciler=reconciler,
-        disputes=disputes,
-        reviews=reviews,
-        inbound=inbound,
-        webhooks=webhooks,
+        reconciler=paying.reconciler,
+        disputes=paying.disputes,
+        reviews=paying.reviews,
+        inbound=paying.inbound,
+        webhooks=paying.webhooks,
         jobs=jobs,
         job_desk=JobDesk(database),
         background=Background(
             database=database,
             feed=feed,
             wake_ups=wake_ups,
-            pollers=_pollers(reconciler, disputes, reviews, fraud_desk, inbound, webhooks),
+            pollers=[*paying.pollers(), *billing.pollers(), *money.pollers()],
             jobs=jobs,
             calendar=CronTable(database, _CALENDAR),
             unpublished=unpublished,
@@ -208,36 +270,9 @@ def _assemble(
     )
 
 
-def _webhooks(settings: Settings, means: Means, log: EventLog) -> Webhooks:
-    return Webhooks.of(
-        WebhookMeans(
-            database=means.database,
-            vault=means.vault,
-            clock=means.clock,
-            log=log,
-            sender=Sender(Addresses.from_settings(settings)),
-            nudge=means.nudge,
-        )
-    )
-
-
-def _pollers(
-    reconciler: Reconciler,
-    disputes: Disputes,
-    reviews: Reviews,
-    fraud_desk: FraudDesk,
-    inbound: Inbound,
-    webhooks: Webhooks,
-) -> list[Poller]:
-    """What each room takes by itself when it is due."""
-    return [
-        Poller("reconcile", lambda at: reconciler.run_once(at=at), every_s=0.5),
-        Poller("disputes", lambda at: disputes.run_once(at=at), every_s=1.0),
-        Poller("reviews", lambda at: reviews.run_once(at=at), every_s=1.0),
-        Poller("fraud_watch", lambda at: fraud_desk.watching.run_once(at=at), every_s=5.0),
-        Poller("inbound", lambda at: inbound.applier.run_once(at=at), every_s=0.25),
-        Poller("webhooks", lambda at: webhooks.pump.run_once(at=at), every_s=0.25),
-    ]
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _runner(

@@ -34,6 +34,7 @@ from payengine_graphql.live import LiveQueries
 from payengine_graphql.metrics import Metrics
 from payengine_graphql.once import Once
 from payengine_graphql.perimeter import Perimeter
+from payengine_graphql.recovery.routes import RecoveryPages
 from payengine_graphql.schema import core_schema
 from payengine_graphql.sockets import Sockets
 from payengine_graphql.sse import EventStreams
@@ -113,6 +114,7 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
             Route("/metrics", show_metrics),
             *WebhookRoutes(engine, count=metrics.count_webhook_in).routes(),
             *EvidenceUploads(engine, services.keys).routes(),
+            *RecoveryPages(engine).routes(),
             *_plugin_pages(engine),
         ],
         middleware=[Middleware(Perimeter, metrics=metrics, shows_timings=shows_timings)],

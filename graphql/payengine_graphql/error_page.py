@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 
+from payengine import errors
 from payengine.errors import PayengineError, all_errors
 
 from payengine_graphql import refusals
@@ -40,8 +41,12 @@ def error_page() -> str:
 
 def table() -> dict[str, type[PayengineError]]:
     """The engine's errors and the wire's; what a plugin or a test defines is not of the table."""
-    homes = (PayengineError.__module__, refusals.__name__)
-    return {code: error for code, error in all_errors().items() if error.__module__ in homes}
+    homes = (errors.__name__, refusals.__name__)
+    return {
+        code: error
+        for code, error in all_errors().items()
+        if error.__module__ in homes or error.__module__.startswith(f"{errors.__name__}.")
+    }
 
 
 def _row(error: type[PayengineError]) -> str:

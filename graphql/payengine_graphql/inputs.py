@@ -30,6 +30,11 @@ from payengine.payments import (
     VoidPayment,
 )
 
+from payengine_graphql.marketplace.split_inputs import (
+    SplitPaymentInput,
+    SplitShareInput,
+    shares_of,
+)
 from payengine_graphql.scalars import JSON, Currency, DateTime, MinorUnits
 from payengine_graphql.types.enums import CaptureMethod, PaymentStatus
 from payengine_graphql.types.money import MoneyInput
@@ -170,6 +175,7 @@ class CreatePaymentInput:
         "Your own notes: up to 50 texts of up to 500 characters by keys of up to 40."
     )
     fraud: FraudDetailsInput | None = _optional("What you know of the buyer, for fraud rules.")
+    split: SplitPaymentInput | None = _optional("How it is divided among its owners.")
 
     def to_core(self) -> CreatePayment:
         """For the engine."""
@@ -186,6 +192,7 @@ class CreatePaymentInput:
             description=self.description,
             metadata=_metadata(self.metadata),
             fraud=self.fraud.to_core() if self.fraud else None,
+            split=self.split.to_core() if self.split else None,
         )
 
 
@@ -223,6 +230,9 @@ class CapturePaymentInput:
         description="Whether what is left is released; false keeps it for further captures.",
         default=True,
     )
+    shares: list[SplitShareInput] | None = _optional(
+        "How this capture is divided, whatever the payment's own split says."
+    )
 
     def to_core(self) -> CapturePayment:
         """For the engine."""
@@ -231,6 +241,7 @@ class CapturePaymentInput:
             payment_id=self.payment_id,
             amount_minor=self.amount_minor,
             final=self.final,
+            shares=shares_of(self.shares),
         )
 
 
@@ -254,6 +265,12 @@ class RefundPaymentInput:
     payment_id: strawberry.ID = _given("The payment.")
     amount_minor: MinorUnits | None = _optional("How much; all that is left where left out.")
     reason: str | None = _optional("Why, in your own words.")
+    in_spite_of_fraud: str | None = _optional(
+        "Why it is to be sent though fraud rules stop it; needs the scope fraud:write."
+    )
+    shares: list[SplitShareInput] | None = _optional(
+        "Who gives back how much; left out, each owner in proportion."
+    )
 
     def to_core(self) -> RefundPayment:
         """For the engine."""
@@ -262,6 +279,8 @@ class RefundPaymentInput:
             payment_id=self.payment_id,
             amount_minor=self.amount_minor,
             reason=self.reason,
+            in_spite_of_fraud=self.in_spite_of_fraud,
+            shares=shares_of(self.shares),
         )
 
 
@@ -339,6 +358,10 @@ class SavePaymentMethodInput:
         "The gateway in whose vault it rests: it is charged there only. Left out, it stays with "
         "the first gateway that charges it."
     )
+    network: str | None = _optional(
+        "The card's network, such as `visa`: networks limit how often a refused card may be "
+        "charged again."
+    )
 
     def to_core(self) -> SavePaymentMethod:
         """For the engine."""
@@ -349,6 +372,7 @@ class SavePaymentMethodInput:
             kind=self.kind,
             label=self.label,
             gateway=self.gateway,
+            network=self.network,
         )
 
 

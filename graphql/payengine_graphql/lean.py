@@ -115,15 +115,15 @@ def _filler(kind: GraphQLInputObjectType) -> _Fill:
 
 
 def _nested(kind: Any) -> _Fill | None:
-    """What fills an input inside an input; lists of inputs are not among the API's."""
+    """What fills an input inside an input, or a list of inputs; None for anything else."""
     inner = get_nullable_type(kind)
     if isinstance(inner, GraphQLInputObjectType):
         fill = _filler(inner)
         return lambda value: None if value is None else fill(value)
-    assert not (
-        isinstance(inner, GraphQLList)
-        and isinstance(get_nullable_type(inner.of_type), GraphQLInputObjectType)
-    )
+    if isinstance(inner, GraphQLList):
+        each = _nested(inner.of_type)
+        if each is not None:
+            return lambda value: None if value is None else [each(one) for one in value]
     return None
 
 

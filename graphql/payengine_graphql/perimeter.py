@@ -5,8 +5,8 @@ A reference, security headers, a measurement, and an answer even where a handler
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from functools import lru_cache
 from http import HTTPStatus
@@ -159,8 +159,8 @@ def _reference(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given = value.decode("latin-1")
-            return given if _REFERENCE.fullmatch(given) else secrets.token_hex(8)
-    return secrets.token_hex(8)
+            return given if _REFERENCE.fullmatch(given) else os.urandom(8).hex()
+    return os.urandom(8).hex()
 
 
 async def _answer_failure(send: Send, reference: str) -> None:

@@ -11,8 +11,17 @@ from payengine.errors import CursorInvalid, InputInvalid, NotFound
 from payengine.ids import is_id
 from payengine_tenants.keys import ApiKey as ApiKeyRow
 
+from payengine_graphql.catalogue.types import (
+    Meter,
+    Price,
+    Product,
+    read_meter,
+    read_price,
+    read_product,
+)
 from payengine_graphql.context import RequestContext, Wire
 from payengine_graphql.disputes.types import Dispute, read_dispute
+from payengine_graphql.exchange.types import Conversion, FxQuote, read_conversion, read_quote
 from payengine_graphql.fraud.types import FraudAlert, FraudListEntry, read_alert, read_entry
 from payengine_graphql.inbound.types import (
     GatewayEndpoint,
@@ -21,8 +30,38 @@ from payengine_graphql.inbound.types import (
     read_webhook,
 )
 from payengine_graphql.inputs import PaymentFilterInput, check_id
+from payengine_graphql.invoices.types import (
+    CreditNote,
+    Invoice,
+    read_credit_note,
+    read_invoice,
+)
+from payengine_graphql.marketplace.types import (
+    AccountTransfer,
+    ConnectedAccount,
+    Escrow,
+    SplitRule,
+    read_account,
+    read_account_transfer,
+    read_escrow,
+    read_split_rule,
+)
+from payengine_graphql.payouts.types import Payout, read_payout
 from payengine_graphql.review.types import Review, read_review
 from payengine_graphql.routing.types import RoutingPolicy, read_policy
+from payengine_graphql.scalars import DateTime
+from payengine_graphql.settlements.types import (
+    SettlementFile,
+    SettlementItem,
+    read_file,
+    read_item,
+)
+from payengine_graphql.subscribed.types import (
+    BillingSubscription,
+    Coupon,
+    read_coupon,
+    read_subscription,
+)
 from payengine_graphql.types.customers import (
     Customer,
     SavedPaymentMethod,
@@ -63,6 +102,9 @@ __all__ = ["NODE_TYPES", "Query"]
 
 #: Everything that `node` may give.
 NODE_TYPES = (
+    Product,
+    Price,
+    Meter,
     Payment,
     Operation,
     Refund,
@@ -75,9 +117,22 @@ NODE_TYPES = (
     GatewayEndpoint,
     ReceivedWebhook,
     RoutingPolicy,
+    Payout,
+    ConnectedAccount,
+    SplitRule,
+    Escrow,
+    AccountTransfer,
     WebhookEndpoint,
     WebhookDelivery,
     WebhookRedelivery,
+    FxQuote,
+    Conversion,
+    SettlementFile,
+    SettlementItem,
+    Invoice,
+    CreditNote,
+    BillingSubscription,
+    Coupon,
 )
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.:/-]{0,100}")
@@ -99,6 +154,10 @@ _PaymentId = Annotated[strawberry.ID, _id_argument("The payment's id, pay_….")
 _CustomerId = Annotated[strawberry.ID, _id_argument("The customer's id, cus_….")]
 _NodeId = Annotated[strawberry.ID, _id_argument("The object's id.")]
 _NodeIds = Annotated[list[strawberry.ID], _id_argument(f"Up to {MAX_PAGE} ids.")]
+_At = Annotated[
+    DateTime | None,
+    strawberry.argument(description="As they stood then, that instant included; null: now."),
+]
 _Prefix = Annotated[
     str | None, strawberry.argument(description="Only accounts whose names begin so.")
 ]
@@ -188,12 +247,14 @@ class Query:
         )
 
     @computed("The ledger's balances. Needs the scope `ledger:read`.")
-    async def ledger_balances(self, info: Wire, prefix: _Prefix = None) -> list[LedgerBalance]:
+    async def ledger_balances(
+        self, info: Wire, prefix: _Prefix = None, at: _At = None
+    ) -> list[LedgerBalance]:
         """Every account in every currency."""
         info.context.require("ledger:read")
         if prefix is not None and not _ACCOUNT.fullmatch(prefix):
             raise InputInvalid("This cannot begin an account's name.", path=("prefix",))
-        rows = await info.context.engine.ledger.balances(info.context.tenant, prefix)
+        rows = await info.context.engine.ledger.balances(info.context.tenant, prefix, at=at)
         return [LedgerBalance(row=row) for row in rows]
 
     @computed("Every installed plugin. Needs the scope `plugins:read`.")
@@ -251,25 +312,57 @@ _READ_SCOPES = {
     "fal": "fraud:read",
     "fle": "fraud:read",
     "gwe": "plugins:read",
+    "po": "payouts:read",
     "rtp": "routing:read",
     "rwh": "webhooks:read",
     "whd": "webhooks:read",
     "whe": "webhooks:read",
     "whr": "webhooks:read",
+    "mtr": "billing:read",
+    "prc": "billing:read",
+    "prd": "billing:read",
+    "inv": "billing:read",
+    "cno": "billing:read",
+    "fxc": "fx:read",
+    "fxq": "fx:read",
+    "stf": "settlements:read",
+    "sti": "settlements:read",
+    "acc": "accounts:read",
+    "spr": "accounts:read",
+    "esc": "accounts:read",
+    "atr": "accounts:read",
+    "sub": "billing:read",
+    "cpn": "billing:read",
 }
 
 #: How the nodes of the other rooms are read.
 _READERS = {
+    "mtr": read_meter,
+    "prc": read_price,
+    "prd": read_product,
     "dsp": read_dispute,
+    "inv": read_invoice,
+    "cno": read_credit_note,
     "rev": read_review,
     "fal": read_alert,
     "fle": read_entry,
     "gwe": read_endpoint,
+    "po": read_payout,
     "rtp": read_policy,
     "rwh": read_webhook,
     "whd": read_delivery,
     "whe": read_webhook_endpoint,
     "whr": read_redelivery,
+    "fxc": read_conversion,
+    "fxq": read_quote,
+    "stf": read_file,
+    "sti": read_item,
+    "acc": read_account,
+    "spr": read_split_rule,
+    "esc": read_escrow,
+    "atr": read_account_transfer,
+    "sub": read_subscription,
+    "cpn": read_coupon,
 }
 
 

@@ -32,7 +32,7 @@ CREATE TABLE dispute_report (
     dispute_id      text COLLATE "C" NOT NULL,
     event_id        text COLLATE "C" NOT NULL,
     status          text NOT NULL
-        CHECK (status IN ('needs_response', 'under_review', 'won', 'lost')),
+        CHECK (status IN ('needs_response', 'under_review', 'won', 'lost', 'unmodelled')),
     amount_minor    bigint NOT NULL,
     currency        text NOT NULL,
     reason          text NOT NULL,

@@ -34,6 +34,9 @@ _SEEN = {
     "no_lookup": {"blind", "doubled"},
     "no_check": {"exceeded", "doubled"},
     "webhook_twice": {"events_doubled", "drift_minor", "broken"},
+    "period_twice": {"doubled", "invoices_doubled"},
+    "charge_key": {"doubled", "invoices_doubled"},
+    "payout_key": {"doubled", "payouts_doubled"},
 }
 
 

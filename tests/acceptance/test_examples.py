@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ from tests.acceptance.examples import (
     usage,
 )
 from tests.acceptance.examples.shapes import Case, World, not_built, unknown_shape
+from tests.conftest import Servers
+from tests.engines import Till, open_till
+from tests.servers import migrated_home
 
 _FOLDER = Path(
     os.environ.get("PAYENGINE_EXAMPLES") or Path(__file__).parents[1] / "data" / "examples"
@@ -55,6 +59,21 @@ _BUILT: dict[str, Callable[[dict[str, Any]], list[Case]]] = {
     "splits": splits.cases,
     "usage": usage.cases,
 }
+
+
+@pytest.fixture(scope="module")
+async def till_apart(servers: Servers) -> AsyncIterator[Callable[[], Awaitable[Till]]]:
+    """Opens an engine on a PostgreSQL of its own, once, where an example needs one at work."""
+    async with AsyncExitStack() as stack:
+        opened: list[Till] = []
+
+        async def open_apart() -> Till:
+            if not opened:
+                home = await stack.enter_async_context(migrated_home())
+                opened.append(await stack.enter_async_context(open_till(home)))
+            return opened[0]
+
+        yield open_apart
 
 
 async def _say(tell: Callable[[str], None], what: str, world: World) -> None:
@@ -88,6 +107,9 @@ def _cases_of(path: Path) -> list[Case]:
     "case", [pytest.param(case, id=f"{suite}-{case.id}") for suite, case in _cases()]
 )
 async def test_the_example_comes_out_as_it_says(
-    case: Case, database: Database, tenant: TenantContext
+    case: Case,
+    database: Database,
+    tenant: TenantContext,
+    till_apart: Callable[[], Awaitable[Till]],
 ) -> None:
-    await case.run(World(database, tenant))
+    await case.run(World(database, tenant, till_apart))

@@ -20,12 +20,21 @@ from tests.conftest import Servers
 _POLICY = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
 #: What the worker may read of all tenants, written down once more: the grants must say the same.
 _WORKER_READS = {
+    "collection": {"tenant_id", "invoice_id", "due_at", "lease_until"},
+    "collection_charge": {"tenant_id", "invoice_id", "charge", "look_at"},
+    "credit_note": {"tenant_id", "id", "refund_due_at"},
+    "escrow_hold": {"tenant_id", "id", "status", "due_at", "retry_at"},
+    "notice": {"tenant_id", "id", "due_at"},
     "event": {"tenant_id", "id", "seq", "position"},
     "event_stream": {"tenant_id", "position"},
     "installation": {"id", "fingerprint", "epoch", "master_key_check"},
     "ledger_tail": {"tenant_id", "transaction_id"},
     "operation": {"tenant_id", "id", "due_at"},
     "payment": {"tenant_id", "id", "status", "hold_expires_at"},
+    "payment_split": {"tenant_id", "payment_id", "due_at"},
+    "payout": {"tenant_id", "id", "due_at"},
+    "payout_batch": {"tenant_id", "id", "due_at"},
+    "payout_schedule": {"tenant_id", "id", "due_at", "retry_at"},
     "pgqueuer": {
         *("id", "priority", "queue_manager_id", "created", "updated", "heartbeat"),
         *("execute_after", "status", "entrypoint", "dedupe_key", "payload", "headers"),
@@ -42,10 +51,16 @@ _WORKER_READS = {
     "pgqueuer_statistics": {"id", "created", "count", "priority", "status", "entrypoint"},
     "dispute": {"tenant_id", "id", "remind_at"},
     "dispute_step": {"tenant_id", "id", "due_at"},
+    "fraud_backfill": {"tenant_id", "due_at"},
+    "fraud_rescore": {"tenant_id", "payment_id", "number", "stage", "due_at"},
     "fraud_watch": {"tenant_id", "due_at"},
     "received_webhook": {"tenant_id", "id", "due_at"},
+    "reserve_hold": {"tenant_id", "id", "release_at", "released_at", "retry_at"},
     "review": {"tenant_id", "id", "decide_by"},
+    "split_cursor": {"tenant_id", "position"},
+    "subscription": {"tenant_id", "id", "due_at"},
     "tenant": {"id", "mode"},
+    "test_clock": {"tenant_id", "now_at", "target_at", "leased_until"},
     "webhook_endpoint": {
         *("tenant_id", "id", "status", "position"),
         *("retry_at", "redeliver_at", "leased_until", "served_at"),

@@ -13,9 +13,25 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from payengine.billing import Period
 from payengine.billing.catalogue import Catalogue
+from payengine.billing.invoices.models import (
+    AdjustBalance,
+    CreateCreditNote,
+    CreateInvoice,
+    CreditedLine,
+    CreditNote,
+    DeleteDraft,
+    FinalizeInvoice,
+    InvoiceItem,
+    StoredInvoice,
+    VoidInvoice,
+    WriteOffInvoice,
+)
+from payengine.billing.invoices.profiles import SetBillingProfile
+from payengine.billing.invoices.setting_store import UpdateBillingSettings
 from payengine.billing.models import (
     ArchivePrice,
     ArchiveProduct,
@@ -27,15 +43,32 @@ from payengine.billing.models import (
     Product,
     ToldUsage,
 )
+from payengine.billing.subscriptions.models import (
+    ArchiveCoupon,
+    CancelSubscription,
+    ChangeSubscription,
+    CreateCoupon,
+    CreateSubscription,
+    ItemEdit,
+    PauseSubscription,
+    ResumeSubscription,
+    ScheduleSubscriptionChange,
+    Subscription,
+    WantedItem,
+    WithdrawScheduledChange,
+)
 from payengine.billing.usage_log import UsageLog
 from payengine.clock import FixedClock
 from payengine.context import TenantContext
 from payengine.errors import NotFound
-from payengine.ids import new_id
+from payengine.ids import new_id, new_tenant_id
 from payengine.storage import Database
+from payengine.vault import MasterKey, Vault
 
 from tests.acceptance.worlds import read_tables
 from tests.conftest import make_tenant
+from tests.core.billing.subscriptions.shops import SubscriptionShop, subscription_shop
+from tests.debtors import Counter, open_counter
 from tests.engines import key
 from tests.servers import HomeOfTest, migrated_home
 
@@ -197,3 +230,210 @@ async def test_the_usage_of_others_is_neither_seen_nor_added_to(
             customer_id=theirs.customer_id,
             period=_PERIOD,
         )
+
+
+@pytest.fixture
+def subscribing(own_database: Database, own_home: HomeOfTest) -> SubscriptionShop:
+    """The subscriptions of all tenants."""
+    vault = Vault(MasterKey(own_home.home / "master.key", may_create=True))
+    nobody = TenantContext(new_tenant_id(), "test", "nobody", frozenset())
+    return subscription_shop(own_database, vault, nobody, at=_NOW)
+
+
+@dataclass
+class Subscribed:
+    """One tenant's subscription, coupon and change that waits."""
+
+    world: World
+    subscription: Subscription
+    coupon_id: str
+    change_id: str
+
+
+async def _subscribed(
+    database: Database, catalogue: Catalogue, shop: SubscriptionShop
+) -> Subscribed:
+    world = await _world(database, catalogue)
+    context, room = world.context, shop.room
+    made = await room.subscriptions.create(
+        context,
+        CreateSubscription(
+            idempotency_key="subscription",
+            customer_id=world.customer_id,
+            currency="EUR",
+            items=(WantedItem(price_id=world.price.id),),
+        ),
+    )
+    coupon = await room.coupons.create(
+        context, CreateCoupon(idempotency_key="coupon", code="TEN", percent_bps=1_000)
+    )
+    scheduled = ScheduleSubscriptionChange(
+        idempotency_key="change", subscription_id=made.id, kind="cancel"
+    )
+    made = await room.subscriptions.schedule(context, scheduled)
+    ((change,),) = (await room.reader.changes_of(context, [made.id])).values()
+    return Subscribed(world, made, coupon.id, change.id)
+
+
+async def test_the_subscriptions_of_others_are_neither_seen_nor_touched(
+    own_database: Database, catalogue: Catalogue, subscribing: SubscriptionShop, layer: str
+) -> None:
+    mine = await _subscribed(own_database, catalogue, subscribing)
+    theirs = await _subscribed(own_database, catalogue, subscribing)
+    room, context = subscribing.room, mine.world.context
+    name = theirs.subscription.id
+    assert await room.reader.by_id(context, [name]) == {}
+    assert await room.reader.page(context, first=10) == [mine.subscription]
+    assert await room.reader.page(context, first=10, customer_id=theirs.world.customer_id) == []
+    assert await room.reader.items_of(context, [name]) == {}
+    assert await room.reader.changes_of(context, [name]) == {}
+    assert await room.coupons.by_id(context, [theirs.coupon_id]) == {}
+    assert len(await room.coupons.page(context, first=10)) == 1
+    words: dict[str, Any] = {"idempotency_key": key(), "subscription_id": name}
+    own: dict[str, Any] = {"idempotency_key": key(), "subscription_id": mine.subscription.id}
+    wanted = CreateSubscription(
+        idempotency_key=key(),
+        customer_id=mine.world.customer_id,
+        currency="EUR",
+        items=(WantedItem(price_id=mine.world.price.id),),
+    )
+    foreign = (
+        msgspec.structs.replace(wanted, customer_id=theirs.world.customer_id),
+        msgspec.structs.replace(wanted, items=(WantedItem(price_id=theirs.world.price.id),)),
+        msgspec.structs.replace(wanted, coupons=(theirs.coupon_id,)),
+    )
+    changes = (
+        ChangeSubscription(**words),
+        ChangeSubscription(**own, coupons=(theirs.coupon_id,)),
+        ChangeSubscription(**own, items=(ItemEdit(price_id=theirs.world.price.id),)),
+        CancelSubscription(**words),
+        PauseSubscription(**words),
+        ResumeSubscription(**words),
+    )
+    service = room.subscriptions
+    doings: list[Any] = [service.create(context, each) for each in foreign]
+    doings += [room.previews.creation(context, each) for each in foreign]
+    doings += [room.previews.change(context, each) for each in changes]
+    doings += [service.change(context, each) for each in changes[:3]]
+    doings += [
+        service.cancel(context, CancelSubscription(**words)),
+        service.pause(context, PauseSubscription(**words)),
+        service.resume(context, ResumeSubscription(**words)),
+        service.schedule(context, ScheduleSubscriptionChange(**words)),
+        room.previews.upcoming(context, name),
+        service.withdraw(
+            context,
+            WithdrawScheduledChange(idempotency_key=key(), scheduled_change_id=theirs.change_id),
+        ),
+        room.coupons.archive(
+            context, ArchiveCoupon(idempotency_key=key(), coupon_id=theirs.coupon_id)
+        ),
+    ]
+    for doing in doings:
+        with pytest.raises(NotFound):
+            await doing
+    for each in (mine, theirs):
+        found = await room.reader.by_id(each.world.context, [each.subscription.id])
+        assert found == {each.subscription.id: each.subscription}
+
+
+@pytest.fixture(scope="module")
+async def own_counter(own_home: HomeOfTest, own_database: Database) -> AsyncIterator[Counter]:
+    """The rooms of invoices, as the engine makes them."""
+    async with open_counter(own_home) as opened:
+        yield opened
+
+
+@dataclass
+class Billed:
+    """One tenant's invoices, credit note, balance and billing details."""
+
+    world: World
+    draft: StoredInvoice
+    final: StoredInvoice
+    note: CreditNote
+
+
+def _draft_of(customer_id: str, **given: Any) -> CreateInvoice:
+    words: dict[str, Any] = {"idempotency_key": key(), "customer_id": customer_id}
+    line = InvoiceItem(amount=1_000, description="work")
+    return CreateInvoice(**words, currency="EUR", lines=(msgspec.structs.replace(line, **given),))
+
+
+async def _billed(counter: Counter, catalogue: Catalogue, database: Database) -> Billed:
+    world = await _world(database, catalogue)
+    room, context = counter.engine.invoicing, world.context
+    draft = await room.invoices.create(context, _draft_of(world.customer_id))
+    other = await room.invoices.create(context, _draft_of(world.customer_id))
+    final = await room.invoices.finalize(
+        context, FinalizeInvoice(idempotency_key=key(), invoice_id=other.id)
+    )
+    part = (CreditedLine(place=0, net="100"),)
+    note = await room.credit_notes.create(
+        context,
+        CreateCreditNote(idempotency_key=key(), invoice_id=final.id, reason="late", lines=part),
+    )
+    await room.balances.adjust(context, _adjust(world.customer_id))
+    profile = SetBillingProfile(
+        idempotency_key=key(), customer_id=world.customer_id, country="DE", address=("Weg 1",)
+    )
+    await room.profiles.set(context, profile)
+    await room.settings.update(
+        context, UpdateBillingSettings(idempotency_key=key(), document={"footer": draft.id})
+    )
+    return Billed(world, draft, (await room.invoices.by_id(context, [final.id]))[final.id], note)
+
+
+def _adjust(customer_id: str) -> AdjustBalance:
+    return AdjustBalance(
+        idempotency_key=key(), customer_id=customer_id, currency="EUR", amount=500, reason="gift"
+    )
+
+
+async def test_the_invoices_of_others_are_neither_seen_nor_touched(
+    own_counter: Counter, catalogue: Catalogue, own_database: Database, layer: str
+) -> None:
+    mine = await _billed(own_counter, catalogue, own_database)
+    theirs = await _billed(own_counter, catalogue, own_database)
+    room, context = own_counter.engine.invoicing, mine.world.context
+    invoices, notes, name = room.invoices, room.credit_notes, theirs.final.id
+    customer = theirs.world.customer_id
+    # Both have the same numbers: each tenant counts for itself.
+    assert (mine.final.number, mine.note.number) == (theirs.final.number, theirs.note.number)
+    assert await invoices.by_id(context, [name, theirs.draft.id]) == {}
+    assert await invoices.page(context, first=10) == [mine.final, mine.draft]
+    assert await invoices.page(context, first=10, customer_id=customer) == []
+    assert await notes.by_id(context, [theirs.note.id]) == {}
+    assert await notes.of(context, [name]) == {}
+    assert await room.balances.of(context, [customer]) == {}
+    assert await room.balances.entries(context, customer, first=10) == []
+    assert await room.profiles.of(context, [customer]) == {}
+    assert (await room.settings.get(context)).footer == mine.draft.id
+    words: dict[str, Any] = {"idempotency_key": key(), "invoice_id": name}
+    draft: dict[str, Any] = {"idempotency_key": key(), "invoice_id": theirs.draft.id}
+    own = mine.world.customer_id
+    doings: list[Any] = [
+        invoices.create(context, _draft_of(customer)),
+        invoices.create(context, _draft_of(own, product_id=theirs.world.product.id)),
+        invoices.finalize(context, FinalizeInvoice(**draft)),
+        invoices.delete_draft(context, DeleteDraft(**draft)),
+        invoices.void(context, VoidInvoice(**words)),
+        invoices.write_off(context, WriteOffInvoice(**words)),
+        notes.create(context, CreateCreditNote(**words, reason="mine")),
+        room.balances.adjust(context, _adjust(customer)),
+        room.profiles.set(
+            context, SetBillingProfile(idempotency_key=key(), customer_id=customer, country="FR")
+        ),
+        room.papers.pdf(context, name),
+    ]
+    for doing in doings:
+        with pytest.raises(NotFound):
+            await doing
+    for each in (mine, theirs):
+        known = [each.draft.id, each.final.id]
+        assert await invoices.by_id(each.world.context, known) == {
+            each.draft.id: each.draft,
+            each.final.id: each.final,
+        }
+        found = await room.balances.of(each.world.context, [each.world.customer_id])
+        assert found == {each.world.customer_id: {"EUR": 500}}

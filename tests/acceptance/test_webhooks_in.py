@@ -32,7 +32,7 @@ from tests.notices import Doorbell, drain, notice, shown
 from tests.servers import HomeOfTest, migrated_home
 
 _CRIER = MethodInput(token="tok_any", kind="crier")
-_AT_ONCE = 8
+_AT_ONCE = 4
 _FUZZ = int(os.environ.get("PAYENGINE_FUZZ", "1000"))
 _ORDERS = list(itertools.permutations(range(5)))
 

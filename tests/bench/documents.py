@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CUSTOMER", "FEED", "ONE", "PAGE", "PAY"]
+__all__ = ["CUSTOMER", "FEED", "ONE", "PAGE", "PAY", "RULES", "SAVE_RULE"]
 
 PAY = """mutation Pay($input: CreatePaymentInput!) {
   createPayment(input: $input) { payment { id status } errors { code message } }
@@ -29,4 +29,10 @@ CUSTOMER = """mutation Make($input: CreateCustomerInput!) {
 
 FEED = """subscription Feed($after: String) {
   paymentEvents(after: $after) { type cursor occurredAt paymentId resync event { position } }
+}"""
+
+RULES = "{ fraudRules { name } }"
+
+SAVE_RULE = """mutation Save($input: SaveFraudRuleInput!) {
+  saveFraudRule(input: $input) { errors { code message } }
 }"""

@@ -108,7 +108,6 @@ async def _decisions(shop: Shop, chance: random.Random) -> dict[str, Any]:
                 at=at,
                 amount_minor=request.amount_minor,
                 currency="EUR",
-                base=(request.amount_minor, "EUR"),
                 method_kind="card",
                 off_session=False,
                 metadata={},

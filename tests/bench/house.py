@@ -78,6 +78,10 @@ class House(NamedTuple):
         recorded = self.servers.home / "postgres" / "data" / "postmaster.pid"
         return family_seconds(int(recorded.read_text().split()[0]))
 
+    async def open_shops(self, tenants: int) -> list[Shop]:
+        """As many further test worlds."""
+        return await _shops(self.servers, tenants)
+
     @asynccontextmanager
     async def api(self) -> AsyncIterator[Api]:
         """One API process on a free port."""
@@ -106,12 +110,15 @@ async def open_house(*, tenants: int) -> AsyncIterator[House]:
     """Servers with as many test worlds."""
     async with test_home() as servers:
         await migrate(owner_url=servers.owner_url, login_url=servers.login_url)
-        database = await Database.open(servers.login_url)
-        try:
-            shops = [await _shop(database, number) for number in range(tenants)]
-        finally:
-            await database.close()
-        yield House(servers, shops)
+        yield House(servers, await _shops(servers, tenants))
+
+
+async def _shops(servers: HomeOfTest, tenants: int) -> list[Shop]:
+    database = await Database.open(servers.login_url)
+    try:
+        return [await _shop(database, number) for number in range(tenants)]
+    finally:
+        await database.close()
 
 
 async def _shop(database: Database, number: int) -> Shop:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import re
 import sys
 import time
@@ -25,6 +26,8 @@ __all__ = ["Job", "Result", "Shop"]
 
 _PAYMENT = re.compile(rb'"id":"(pay_\w+)"')
 _PATIENCE_S = 30.0
+#: So many named buyers has a shop: each pays once or twice in a window, and no rule minds that.
+_BUYERS = 200
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -35,7 +38,11 @@ class Shop(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask of whom. `kinds` is a cycle of: pay, pay_customer, payment, page, echo."""
+    """What to ask of whom. `kinds` is a cycle of what `_Load` knows how to make.
+
+    They are: pay, pay_customer, pay_known, payment, page, echo. `pay_known` names a buyer by card
+    and device, one of few.
+    """
 
     port: int
     pid: int
@@ -77,6 +84,7 @@ class _Load:
         self._job = job
         self._count = itertools.count()
         self._run = f"{time.time_ns():x}"
+        self._first = random.randrange(_BUYERS)
         self._bodies = {"page": body_of(PAGE), "echo": b'{"echo":"%s"}' % (b"x" * 200)}
         self._known: dict[str, str] = {}
         self._latencies: dict[str, list[float]] = defaultdict(list)
@@ -161,8 +169,11 @@ class _Load:
             "amount": {"amountMinor": 1_000 + number % 5_000, "currency": "EUR"},
             "paymentMethod": {"token": "tok_visa"},
         }
-        if kind != "pay" and shop.customers:
+        if kind == "pay_customer" and shop.customers:
             given["customerId"] = shop.customers[number % len(shop.customers)]
+        if kind == "pay_known":
+            buyer = (self._first + number // len(self._job.shops)) % _BUYERS
+            given["fraud"] = {"cardFingerprint": f"card-{buyer}", "device": f"device-{buyer}"}
         return request("/graphql", body_of(PAY, {"input": given}), key=shop.key)
 
     def _note(self, kind: str, shop: Shop, took: float, head: bytes, body: bytes) -> None:

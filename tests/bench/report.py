@@ -21,11 +21,24 @@ from rich.table import Table
 from tests.bench.figures import Cut, median
 from tests.bench.live import Audience, Sending
 from tests.bench.load import Result
+from tests.bench.screening import Screened
 from tests.bench.watchers import Heard
 
-__all__ = ["Figures", "Paired", "show", "write_growth", "write_page"]
+__all__ = [
+    "Figures",
+    "Paired",
+    "show",
+    "show_screening",
+    "summary_of_screening",
+    "write_growth",
+    "write_ledger",
+    "write_page",
+]
 
 _GROWTH = re.compile(r"<!-- growth -->\n.*?<!-- /growth -->\n", re.DOTALL)
+_LEDGER = re.compile(r"<!-- ledger -->\n.*?<!-- /ledger -->\n", re.DOTALL)
+_NO_LEDGER = "<!-- ledger -->\nNot measured yet: `make bench-ledger`.\n<!-- /ledger -->\n"
+_RENEWALS = re.compile(r"\n## Renewals\n.*?<!-- /renewals -->\n", re.DOTALL)
 _NO_GROWTH = "<!-- growth -->\nNot measured yet: `make bench-growth`.\n<!-- /growth -->\n"
 
 
@@ -61,6 +74,7 @@ class Figures:
     process_statements: float = 0.0
     process_commits: float = 0.0
     rss_mib: float = 0.0
+    screened: list[Screened] = field(default_factory=list)
     mix: Result | None = None
     page: Result | None = None
     one: Result | None = None
@@ -105,7 +119,7 @@ class Figures:
             *self.one_tenant.values(),
             *(each for each in (self.mix, self.page, self.one) if each is not None),
         ]
-        return sum(each.bad for each in results)
+        return sum(each.bad for each in results) + sum(each.bad for each in self.screened)
 
     def summary(self) -> dict[str, float | int | str]:
         """The last line. Latencies in milliseconds, memory in MiB."""
@@ -151,7 +165,8 @@ class Figures:
             "load_before": self.load_before,
             "load_after": self.load_after,
         }
-        return {name: round(value, 4) for name, value in found.items()}
+        told = {name: round(value, 4) for name, value in found.items()}
+        return told | summary_of_screening(self.screened)
 
 
 class _Rows(NamedTuple):
@@ -215,6 +230,33 @@ def _beside(figures: Figures) -> Iterator[_Rows]:
     yield _Rows("Ratios and bounds", ("", "measured", "bound"), rows)
 
 
+def summary_of_screening(screened: Sequence[Screened]) -> dict[str, float | int | str]:
+    """What goes into the last line: of the named buyers, then where nobody was named."""
+    told: dict[str, float | int | str] = {}
+    for name, each in zip(("fraud_cost", "fraud_cost_unnamed"), screened, strict=False):
+        told[name] = round(each.cost, 4)
+        told[f"{name}_cpu"] = round(each.cpu_cost, 4)
+    return told
+
+
+def _screening(screened: Sequence[Screened]) -> _Rows:
+    heads = ("buyers", "with/s", "without/s", "cost", "API", "without", "database", "without")
+    rows: list[tuple[str, ...]] = []
+    for each in screened:
+        ways = (each.on, each.off)
+        rates = [f"{median([one.payments.rps for one in way]):.0f}" for way in ways]
+        api = [f"{median([one.payments.cpu_ms for one in way]):.2f}" for way in ways]
+        database = [f"{median([one.database_cpu_ms for one in way]):.2f}" for way in ways]
+        rows.append((each.name, *rates, f"{each.cost * 100:.0f} %", *api, *database))
+    title = "Payments with fraud rules and without, CPU in ms; bound for the cost: ≤ 15 %"
+    return _Rows(title, heads, rows)
+
+
+def _fraud(figures: Figures) -> Iterator[_Rows]:
+    if figures.screened:
+        yield _screening(figures.screened)
+
+
 def _reads(figures: Figures) -> Iterator[_Rows]:
     heads = ("", "requests/s", "p50", "p95", "p99", "CPU ms", "statements")
     rows: list[tuple[str, ...]] = []
@@ -274,7 +316,7 @@ def _audience(each: Audience) -> tuple[str, ...]:
 
 
 def _tables(figures: Figures) -> list[_Rows]:
-    parts = (_beside, _payments, _reads, _live)
+    parts = (_beside, _payments, _fraud, _reads, _live)
     return [table for part in parts for table in part(figures)]
 
 
@@ -282,13 +324,22 @@ def show(figures: Figures) -> None:
     """The tables on the screen."""
     console = Console()
     for each in _tables(figures):
-        table = Table(title=each.title, title_justify="left")
-        for at, head in enumerate(each.heads):
-            table.add_column(head, justify="left" if at == 0 else "right")
-        for row in each.rows:
-            table.add_row(*row)
-        console.print(table)
+        _print(console, each)
     console.print(_machine(figures))
+
+
+def show_screening(screened: Sequence[Screened]) -> None:
+    """The one table of what the fraud rules cost."""
+    _print(Console(), _screening(screened))
+
+
+def _print(console: Console, each: _Rows) -> None:
+    table = Table(title=each.title, title_justify="left")
+    for at, head in enumerate(each.heads):
+        table.add_column(head, justify="left" if at == 0 else "right")
+    for row in each.rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def _markdown(each: _Rows) -> str:
@@ -336,6 +387,9 @@ cost grows with the tables. Read the ratios, not the rates: a rate is a machine'
   that several payments share counts whole for each of them. What the median payment waits for
   counts; the process's own figures divide what it really sent by the payments, with the relay, the
   folding and the reading of keys and settings.
+- **The cost of the fraud rules** is the throughput that is gone where the rules that every tenant
+  has by default are on, against shops that have switched all of them off: the same requests, in
+  turns. Buyers are named by a card and a device that have paid before, days ago.
 - **Commit to client** counts from the event's own `occurredAt`, which lies before its commit, to
   the arrival at the client: an upper bound.
 - The load comes from other processes on the same cores, so its own CPU is taken from what is
@@ -349,17 +403,22 @@ Times are in milliseconds.
 {tables}
 ## How the cost grows
 
-{growth}"""
+{growth}
+## The ledger alone
+
+{ledger}"""
 
 
 def write_page(figures: Figures, path: Path) -> None:
-    """Write the page anew; what `make bench-growth` wrote into it stays."""
-    growth = _NO_GROWTH
+    """Write the page anew; what the other benches wrote into it stays."""
+    growth, ledger = _NO_GROWTH, _NO_LEDGER
     if path.exists() and (kept := _GROWTH.search(path.read_text())) is not None:
         growth = kept[0]
+    if path.exists() and (kept := _LEDGER.search(path.read_text())) is not None:
+        ledger = kept[0]
     tables = "\n".join(_markdown(each) for each in _tables(figures))
     machine = textwrap.fill(f"The machine: {_machine(figures)}", 100, break_on_hyphens=False)
-    path.write_text(_HEAD.format(machine=machine, tables=tables, growth=growth))
+    path.write_text(_HEAD.format(machine=machine, tables=tables, growth=growth, ledger=ledger))
 
 
 def write_growth(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -367,3 +426,17 @@ def write_growth(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]
     table = _markdown(_Rows("", tuple(heads), [tuple(row) for row in rows])).partition("\n\n")[2]
     text = path.read_text() if path.exists() else f"# Performance\n\n{_NO_GROWTH}"
     path.write_text(_GROWTH.sub(f"<!-- growth -->\n{table}<!-- /growth -->\n", text))
+
+
+def write_ledger(
+    path: Path, tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]
+) -> None:
+    """Put the tables of the ledger into the page."""
+    written = "\n".join(
+        _markdown(_Rows("", tuple(heads), [tuple(row) for row in rows])).partition("\n\n")[2]
+        for heads, rows in tables
+    )
+    text = path.read_text() if path.exists() else "# Performance\n"
+    if _LEDGER.search(text) is None:
+        text += f"\n## The ledger alone\n\n{_NO_LEDGER}"
+    path.write_text(_LEDGER.sub(f"<!-- ledger -->\n{written}<!-- /ledger -->\n", text))

@@ -25,10 +25,18 @@ from tests.bench.house import Api, House, bare_server, load, open_house
 from tests.bench.live import Audience, bare_sending, listen, resume
 from tests.bench.load import Shop
 from tests.bench.messages import own_scripts
-from tests.bench.report import Figures, Paired, show, write_page
+from tests.bench.report import (
+    Figures,
+    Paired,
+    show,
+    show_screening,
+    summary_of_screening,
+    write_page,
+)
+from tests.bench.screening import Screened, measure_screening
 from tests.bench.wire import body_of, say
 
-__all__ = ["Plan", "measure"]
+__all__ = ["Plan", "measure", "measure_fraud"]
 
 _TENANTS = 20
 _CUSTOMERS = 5
@@ -67,12 +75,23 @@ async def measure(plan: Plan) -> Figures:
         await _bare(figures, plan)
         async with house.api() as api:
             await _payments(figures, plan, house, floor, api)
+            _tell("payments with fraud rules and without")
+            figures.screened = await measure_screening(
+                house, api, seconds=plan.short, rounds=plan.rounds
+            )
             await _mix(figures, plan, house, api)
             await _live(figures, plan, house, api)
         await _own_statements(figures, plan, house, floor)
     figures.load_after = os.getloadavg()[0]
     figures.took_s = time.monotonic() - began
     return figures
+
+
+async def measure_fraud(plan: Plan) -> list[Screened]:
+    """What the fraud rules cost, and nothing else."""
+    async with open_house(tenants=_TENANTS) as house, house.api() as api:
+        _tell("payments with fraud rules and without")
+        return await measure_screening(house, api, seconds=plan.short, rounds=2 * plan.rounds)
 
 
 async def _bare(figures: Figures, plan: Plan) -> None:
@@ -194,8 +213,15 @@ def main() -> None:
     """Measure, show, write the page; the last line is JSON."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about 1.5 minutes; writes no page")
+    parser.add_argument("--only", choices=["fraud"], help="one part; writes no page")
     options = parser.parse_args()
-    figures = asyncio.run(measure(_QUICK if options.quick else Plan()))
+    plan = _QUICK if options.quick else Plan()
+    if options.only == "fraud":
+        screened = asyncio.run(measure_fraud(plan))
+        show_screening(screened)
+        say(msgspec.json.encode(summary_of_screening(screened)).decode())
+        return
+    figures = asyncio.run(measure(plan))
     show(figures)
     if not options.quick:
         write_page(figures, _PAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,13 @@ def test_ids_sort_by_the_millisecond_they_were_made_in() -> None:
         made.append(new_id("pay"))
         time.sleep(0.002)
     assert made == sorted(made)
+
+
+def test_ids_of_one_millisecond_sort_by_when_they_were_made() -> None:
+    made = [new_id("pay") for _ in range(2_000)]
+    # A clock may be set back, and may stand still for a moment.
+    ordered = sum(one < other for one, other in pairwise(made))
+    assert ordered > 1_900
 
 
 def test_ids_do_not_repeat() -> None:

@@ -70,6 +70,10 @@ _PAGE = f"""
     SELECT {_PRODUCT.listed} FROM product
     WHERE tenant_id = $1 AND id < coalesce($2, '~') ORDER BY id DESC LIMIT $3
 """
+_METER_PAGE = f"""
+    SELECT {_METER.listed} FROM meter
+    WHERE tenant_id = $1 AND id < coalesce($2, '~') ORDER BY id DESC LIMIT $3
+"""
 _PRICES_OF = f"""
     SELECT {_PRICE.listed} FROM price
     WHERE tenant_id = $1 AND product_id = ANY ($2) ORDER BY product_id, id
@@ -212,6 +216,15 @@ class Catalogue:
         async with self._database.tenant(context.tenant_id) as session:
             rows = await session.fetch(_PRODUCTS, context.tenant_id, list(ids))
         return {row["id"]: _PRODUCT.read(row) for row in rows}
+
+    async def meters(
+        self, context: TenantContext, *, first: int, after: str | None = None
+    ) -> list[Meter]:
+        """Newest first, after the meter `after`; one more than `first` where there is."""
+        context.require("billing:read")
+        async with self._database.tenant(context.tenant_id) as session:
+            rows = await session.fetch(_METER_PAGE, context.tenant_id, after, first + 1)
+        return [_METER.read(row) for row in rows]
 
     async def meters_by_id(self, context: TenantContext, ids: Sequence[str]) -> dict[str, Meter]:
         """The meters that exist, by id."""

@@ -61,6 +61,9 @@ _FIRST_TRIGGER: dict[CollectionKind, Trigger] = {
 
 Step = tuple[DunningState, tuple[Action, ...]]
 
+#: How an invoice comes to be collected no more.
+Settled = Literal["paid", "void", "uncollectible"]
+
 
 def begin_collection(
     kind: CollectionKind,
@@ -343,20 +346,26 @@ def _canceled(state: DunningState, event: CustomerCanceled, at: datetime) -> Ste
 
 
 def _paid(state: DunningState, event: InvoicePaid, at: datetime) -> Step:
-    if state.invoice != "open":
+    if state.invoice not in ("open", "uncollectible"):
         return state, ()
     return _settle(state, at, others_open=event.others_open, invoice="paid")
 
 
 def _voided(state: DunningState, event: InvoiceVoided, at: datetime) -> Step:
     if state.invoice != "open":
+        return _written_off_before(state, event)
+    invoice: Settled = "uncollectible" if event.written_off else "void"
+    return _settle(state, at, others_open=event.others_open, invoice=invoice)
+
+
+def _written_off_before(state: DunningState, event: InvoiceVoided) -> Step:
+    """What was written off may be voided still; anything else has its end."""
+    if state.invoice != "uncollectible" or event.written_off:
         return state, ()
-    return _settle(state, at, others_open=event.others_open, invoice="void")
+    return _with(state, invoice="void"), (MoveInvoice("void"),)
 
 
-def _settle(
-    state: DunningState, at: datetime, *, others_open: int, invoice: Literal["paid", "void"]
-) -> Step:
+def _settle(state: DunningState, at: datetime, *, others_open: int, invoice: Settled) -> Step:
     """Nothing more is owed on this invoice; the subscription recovers if it is the last one."""
     actions: tuple[Action, ...] = (MoveInvoice(invoice),)
     if state.phase in ENDED:  # what has ended stays ended; a late payment is only recorded

@@ -53,7 +53,7 @@ class DunningState(msgspec.Struct, frozen=True, kw_only=True):
     phase: CollectionPhase
     subscription: SubscriptionStanding
     access: Access
-    invoice: Literal["open", "paid", "void"] = "open"
+    invoice: Literal["open", "paid", "void", "uncollectible"] = "open"
     charge: int = 0
     trigger: Trigger
     attempts: int = 0

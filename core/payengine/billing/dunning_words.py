@@ -152,9 +152,10 @@ class InvoicePaid(msgspec.Struct, frozen=True, tag="invoice_paid"):
 
 
 class InvoiceVoided(msgspec.Struct, frozen=True, tag="invoice_voided"):
-    """The invoice is owed no more."""
+    """The invoice is owed no more or, `written_off`, nobody hopes to be paid any more."""
 
     others_open: int = 0
+    written_off: bool = False
 
 
 DunningEvent = (
@@ -213,7 +214,7 @@ class MoveSubscription(msgspec.Struct, frozen=True, tag="move_subscription"):
 class MoveInvoice(msgspec.Struct, frozen=True, tag="move_invoice"):
     """The invoice's status is now this one."""
 
-    status: Literal["paid", "void"]
+    status: Literal["paid", "void", "uncollectible"]
 
 
 class MoveAccess(msgspec.Struct, frozen=True, tag="move_access"):

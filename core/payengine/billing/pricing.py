@@ -175,6 +175,8 @@ def parse_model(document: Mapping[str, Any]) -> PriceModel:
         place = _PLACE.search(words)
         path = tuple(re.findall(r"\w+|\.\.\.", place[1])) if place else ()
         said = _PLACE.sub("", words)[:200]
+        if path == ("model",):
+            said += "; the models are flat, per_unit, package, graduated and volume"
         raise InputInvalid(f"The price does not fit its form: {said}.", path=path) from None
     return model
 

@@ -8,9 +8,9 @@ its invoices are taken once and last.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -29,9 +29,11 @@ __all__ = [
     "RenewalFailure",
     "RenewalInvoice",
     "is_due",
+    "next_due_of",
     "plan_batch",
     "renew",
     "renewal_name",
+    "renewed_until",
     "resume",
 ]
 
@@ -45,6 +47,8 @@ RenewableStatus = Literal[
 #: Unpaid ones are not billed for periods without access; they are resumed when they are paid.
 _RENEWED: frozenset[RenewableStatus] = frozenset({"trialing", "active", "past_due"})
 _RESUMED: frozenset[RenewableStatus] = frozenset({"paused", "unpaid"})
+#: Nothing more happens to these by time alone.
+_NEVER_DUE = frozenset({"canceled", "incomplete_expired", "needs_operator"})
 
 #: After a jump over several periods: an invoice for each, or stop for an operator.
 CatchUp = Literal["all", "halt"]
@@ -81,6 +85,40 @@ def renewal_name(subscription_id: str, period_start: datetime) -> tuple[str, dat
 def is_due(subscription: Renewable, at: datetime) -> bool:
     """Whether a boundary is reached that somebody has to act on."""
     return subscription.status in _RENEWED and subscription.period_end <= at
+
+
+def next_due_of(
+    status: str,
+    *,
+    period_end: datetime,
+    change_at: datetime | None = None,
+    notice_at: datetime | None = None,
+) -> datetime | None:
+    """The next instant at which time alone does something to a subscription; None: there is none.
+
+    That is the end of its period, its first scheduled change that waits, or the notice before its
+    trial's end, whichever comes first.
+    """
+    if status in _NEVER_DUE:
+        return None
+    instants = [period_end] if status in _RENEWED else []
+    instants += [each for each in (change_at, notice_at) if each is not None]
+    return min(instants, default=None)
+
+
+def renewed_until(
+    status: str, *, at: datetime, period_end: datetime, step_at: datetime | None
+) -> datetime | None:
+    """How far to `renew` at the instant; None where the step that waits comes first.
+
+    `step_at` is the earlier of the scheduled change and the notice. At a boundary the step comes
+    before the renewal, so that what was scheduled for it is what the renewal invoices.
+    """
+    if step_at is None or step_at > at:
+        return at
+    if status not in _RENEWED or step_at <= period_end:
+        return None
+    return step_at - timedelta(microseconds=1)
 
 
 def renew(subscription: Renewable, at: datetime, *, catch_up: CatchUp = "all") -> Renewal:
@@ -169,6 +207,10 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     last_number: int
 
 
+#: What is left of (customer, currency), where an invoice of the batch has touched it.
+_Balances: TypeAlias = dict[tuple[str | None, str], int]
+
+
 def plan_batch(
     rows: Sequence[Renewable],
     at: datetime,
@@ -179,28 +221,23 @@ def plan_batch(
 ) -> BatchPlan:
     """Decide a claimed batch of one tenant, each row by itself.
 
-    `draft_of` draws up the invoice of one period, from the row as it was claimed. A row whose
-    renewal, draft or invoice raises a `PayengineError` is set aside whole: of its periods none is
-    invoiced. A row that was claimed twice renews once.
+    `draft_of` draws up the invoice of one period, from the row as it was claimed; what one invoice
+    leaves of its customer's balance is what the next one begins with. A row whose renewal, draft or
+    invoice raises a `PayengineError` is set aside whole: of its periods none is invoiced. A row
+    that was claimed twice renews once.
     """
     subscriptions: list[Renewable] = []
     found: list[tuple[tuple[str, datetime], Period, Invoice]] = []
     failed: list[RenewalFailure] = []
     seen: set[str] = set()
+    balances: _Balances = {}
     for row in rows:
         if row.id in seen or not is_due(row, at):
             continue
         seen.add(row.id)
         try:
             renewal = renew(row, at, catch_up=catch_up)
-            own = [
-                (
-                    renewal_name(row.id, period.start),
-                    period,
-                    compute_invoice(draft_of(row, period)),
-                )
-                for period in renewal.periods
-            ]
+            own, left = _invoices(row, renewal, draft_of, balances)
         except PayengineError as refused:
             failure = RenewalFailure(
                 subscription_id=row.id, code=refused.code, message=refused.message
@@ -209,6 +246,7 @@ def plan_batch(
             continue
         subscriptions.append(renewal.subscription)
         found += own
+        balances |= left
     numbers, last = invoice_numbers(last_number, [True] * len(found))
     invoices = tuple(
         RenewalInvoice(name=name, period=period, number=number or 0, invoice=invoice)
@@ -220,3 +258,24 @@ def plan_batch(
         failed=tuple(failed),
         last_number=last,
     )
+
+
+def _invoices(
+    row: Renewable,
+    renewal: Renewal,
+    draft_of: Callable[[Renewable, Period], InvoiceDraft],
+    balances: _Balances,
+) -> tuple[list[tuple[tuple[str, datetime], Period, Invoice]], _Balances]:
+    """A row's invoices, and what they leave of their customer's balance."""
+    found = []
+    left: _Balances = {}
+    for period in renewal.periods:
+        draft = draft_of(row, period)
+        place = draft.customer_id, draft.currency
+        present = left.get(place, balances.get(place))
+        if present is not None and draft.customer_id is not None:
+            draft = msgspec.structs.replace(draft, customer_credit_balance=present)
+        invoice = compute_invoice(draft)
+        left[place] = invoice.ending_credit_balance
+        found.append((renewal_name(row.id, period.start), period, invoice))
+    return found, left

@@ -20,13 +20,20 @@ from payengine.billing.periods import Period
 from payengine.billing.usage import Formula, UsageEvent, check_event, check_timestamp, receive
 from payengine.clock import Clock
 from payengine.context import TenantContext
-from payengine.errors import IdempotencyConflict, InputInvalid, NotFound, PayengineError
+from payengine.errors import (
+    EventPeriodFinalized,
+    IdempotencyConflict,
+    InputInvalid,
+    NotFound,
+    PayengineError,
+)
+from payengine.idempotency import check_key, claim, fingerprint
 from payengine.ids import is_id, new_id
 from payengine.storage import Database, Session
 from payengine.storage.columns import Columns
 from payengine.texts import check_text
 
-__all__ = ["MOST_EVENTS", "UsageLog", "quantities"]
+__all__ = ["FORMULAS", "MOST_EVENTS", "RecordUsage", "UsageLog", "quantities"]
 
 #: How many events one batch holds at most.
 MOST_EVENTS = 1_000
@@ -49,6 +56,16 @@ _INSERT = """
     RETURNING meter_id, place
 """
 
+#: Of the meters that take no late events: the invoiced periods in which these events lie.
+_BILLED = """
+    SELECT DISTINCT place FROM unnest($2::integer[], $3::text[], $4::text[], $5::timestamptz[])
+        AS told (place, meter_id, customer_id, at)
+    JOIN billed_usage AS billed
+        ON billed.tenant_id = $1 AND billed.customer_id = told.customer_id
+       AND billed.meter_id = told.meter_id AND billed.period_end > told.at
+       AND billed.period_start <= told.at
+"""
+
 _KEPT = """
     SELECT meter_id, id, customer_id, at, value, key
     FROM usage_event JOIN unnest($2::text[], $3::text[]) AS told (meter_id, id)
@@ -57,7 +74,7 @@ _KEPT = """
 """
 
 #: Of two events at the latest instant the one that arrived last is the last.
-_FORMULAS: dict[Formula, str] = {
+FORMULAS: dict[Formula, str] = {
     "sum": "sum(value::numeric)",
     "count": "count(*)",
     "max": "max(value::numeric)",
@@ -85,12 +102,28 @@ class _Told(msgspec.Struct, frozen=True):
         return (self.meter.id, self.event.id)
 
 
+class RecordUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch of usage events, at most `MOST_EVENTS`."""
+
+    idempotency_key: str
+    events: tuple[ToldUsage, ...]
+
+
 class UsageLog:
     """The usage events of all tenants."""
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+
+    async def record(self, context: TenantContext, request: RecordUsage) -> list[UsageReceipt]:
+        """As `tell`, under a key: the same key with other events is an `IdempotencyConflict`.
+
+        The same batch again finds its events taken.
+        """
+        context.require("billing:write")
+        check_key(request.idempotency_key)
+        return await self._tell(context, request.events, request)
 
     async def tell(self, context: TenantContext, events: Sequence[ToldUsage]) -> list[UsageReceipt]:
         """Take a batch; one receipt for each event, in their order.
@@ -100,11 +133,26 @@ class UsageLog:
         `MOST_EVENTS`.
         """
         context.require("billing:write")
+        return await self._tell(context, events, None)
+
+    async def _tell(
+        self, context: TenantContext, events: Sequence[ToldUsage], request: RecordUsage | None
+    ) -> list[UsageReceipt]:
         if not 1 <= len(events) <= MOST_EVENTS:
             raise InputInvalid(f"A batch has 1 to {MOST_EVENTS} events.", path=("events",))
         now = self._clock.now(context.tenant_id)
         receipts: dict[int, UsageReceipt] = {}
         async with self._database.tenant(context.tenant_id) as session:
+            if request is not None:
+                await claim(
+                    session,
+                    context.tenant_id,
+                    key=request.idempotency_key,
+                    mutation="recordUsage",
+                    fingerprint=fingerprint("recordUsage", request),
+                    resource_id=new_id("ubt"),
+                    at=now,
+                )
             meters = await _meters(session, context, {event.meter for event in events})
             customers = await _customers(session, context, {each.customer_id for each in events})
             told: list[_Told] = []
@@ -145,7 +193,7 @@ async def quantities(
 ) -> dict[str, Fraction]:
     """What each customer used in the period, as `aggregate` would have it; nothing is left out."""
     rows = await session.fetch(
-        _QUANTITIES.format(formula=_FORMULAS[meter.formula]),
+        _QUANTITIES.format(formula=FORMULAS[meter.formula]),
         context.tenant_id,
         meter.id,
         list(customer_ids),
@@ -180,6 +228,7 @@ async def _take(
             check_timestamp(each.event.at, now=now)
         except PayengineError as refused:
             late[each.place] = refused
+    late |= await _final(session, context, told)
     first: dict[_Place, _Told] = {}
     for each in told:
         if each.place not in late:
@@ -202,6 +251,24 @@ async def _take(
         else:
             receipts[each.place] = _receipt(each, duplicate=True)
     return receipts
+
+
+async def _final(
+    session: Session, context: TenantContext, told: Sequence[_Told]
+) -> dict[int, PayengineError]:
+    """Events whose period is invoiced, of meters that take none then, by their places."""
+    asked = [each for each in told if each.meter.late_policy == "reject"]
+    if not asked:
+        return {}
+    rows = await session.fetch(
+        _BILLED,
+        context.tenant_id,
+        [each.place for each in asked],
+        [each.meter.id for each in asked],
+        [each.customer_id for each in asked],
+        [each.event.at for each in asked],
+    )
+    return {row["place"]: EventPeriodFinalized(path=("at",)) for row in rows}
 
 
 async def _insert(

@@ -61,7 +61,8 @@ class UpdateCustomer(msgspec.Struct, frozen=True, kw_only=True):
 class SavePaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
     """Keep a provider's token for later payments of the customer.
 
-    `gateway` is the one in whose vault it rests, None where that is not known.
+    `gateway` is the one in whose vault it rests, None where that is not known. `network` is the
+    card's, such as "visa": networks limit how often a refused card may be charged again.
     """
 
     idempotency_key: str
@@ -70,6 +71,7 @@ class SavePaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "card"
     label: str = ""
     gateway: str | None = None
+    network: str | None = None
 
 
 class DetachPaymentMethod(msgspec.Struct, frozen=True, kw_only=True):

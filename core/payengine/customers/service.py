@@ -55,8 +55,8 @@ _PAGE = f"""
 
 _INSERT_METHOD = """
     INSERT INTO payment_method
-        (tenant_id, id, customer_id, kind, label, token_sealed, created_at, gateway)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        (tenant_id, id, customer_id, kind, label, token_sealed, created_at, gateway, network)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 _DETACH = """
@@ -143,6 +143,7 @@ class Customers:
             MethodInput(token=request.token, kind=request.kind, gateway=request.gateway), None
         )
         check_text(request.label, field="label", most=100)
+        check_text(request.network, field="network", most=40)
         method_id = new_id("pm")
         try:
             async with self._database.tenant(context.tenant_id) as session:
@@ -168,6 +169,7 @@ class Customers:
                         sealed,
                         self._clock.now(context.tenant_id),
                         request.gateway,
+                        None if request.network is None else request.network.lower(),
                     )
                 return await self._method(session, context, earlier or method_id)
         except asyncpg.ForeignKeyViolationError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
 import structlog
@@ -94,6 +94,7 @@ class Feed:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._streams: dict[uuid.UUID, _Stream] = {}
+        self._listeners: list[Callable[[uuid.UUID], None]] = []
         self._is_closed = False
 
     @property
@@ -101,8 +102,17 @@ class Feed:
         """How many feeds are open in this process."""
         return sum(len(stream.subscribers) for stream in self._streams.values())
 
+    def listen(self, listener: Callable[[uuid.UUID], None]) -> None:
+        """From now on tell `listener` too of which tenant there may be new events.
+
+        It must not wait, and must not count on hearing of each.
+        """
+        self._listeners.append(listener)
+
     def wake(self, tenant_id: uuid.UUID) -> None:
         """There may be new events of this tenant."""
+        for listener in self._listeners:
+            listener(tenant_id)
         stream = self._streams.get(tenant_id)
         if stream is not None:
             stream.woken.set()

@@ -24,7 +24,8 @@ __all__ = ["WakeUps"]
 _CHANNEL = "payengine:events"
 _RETRY_S = 1.0
 _TIMEOUT_S = 0.5
-_STOP_S = 5.0
+_STOP_S = 0.25
+_STOP_TRIES = 20
 
 _log = structlog.get_logger(__name__)
 
@@ -49,10 +50,13 @@ class WakeUps:
 
     async def stop(self) -> None:
         """Stop listening and disconnect."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_S)
+        left = set(self._tasks)
+        for _ in range(_STOP_TRIES):
+            # The client may swallow a cancellation that meets it in the middle of connecting.
+            for task in left:
+                task.cancel()
+            if left:
+                _, left = await asyncio.wait(left, timeout=_STOP_S)
 
     def send(self, tenant_ids: Iterable[uuid.UUID]) -> None:
         """Tell the other processes soon; one message may name what several calls named."""

@@ -31,13 +31,13 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one rule said, or what stands in its place where `error` says that it failed.
 
     `version` is that of the tenant's settings of the rule, 0 for its defaults; `took_us` is in
-    microseconds.
+    microseconds. What is as ever is not spelled, for each decision keeps what every rule said.
     """
 
     rule: str
-    version: int
-    mode: RuleMode
     verdict: VerdictKind
+    version: int = 0
+    mode: RuleMode = "live"
     reason: str = ""
     detail: str = ""
     score: float | None = None

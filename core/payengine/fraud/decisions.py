@@ -30,7 +30,10 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided about one attempt, and by whom. `drawn`: it would have been blocked."""
+    """What was decided about one attempt, and by whom. `drawn`: it would have been blocked.
+
+    `overruled` says who let it go in spite of that, and why.
+    """
 
     context: FraudContext
     decided: Decided
@@ -39,6 +42,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     degraded: bool = False
     drawn: bool = False
     took_us: int = 0
+    overruled: str = ""
 
     def row(self, *, at: datetime) -> DecisionRow:
         """How it is kept. What a client put into the metadata is kept with the payment only."""
@@ -55,6 +59,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         }
         if self.drawn:
             document["drawn"] = True
+        if self.overruled:
+            document["overruled"] = self.overruled
         return DecisionRow(
             payment_id=self.context.payment_id,
             number=self.number,

@@ -8,6 +8,7 @@ the tenant whose settings made it so.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import signal
@@ -26,7 +27,7 @@ from payengine.plugin.fraud import FraudContext, FraudRule, RuleManifest, RuleMo
 from payengine.plugin.settings import PluginSettings
 from payengine.screen import contains_card_number
 
-__all__ = ["ActiveRule", "Evaluator", "judged"]
+__all__ = ["UNREAD", "ActiveRule", "Evaluator", "Unusable", "judged"]
 
 #: All rules together; what one takes beyond its own limit is not charged to the others.
 _ALL_MS = 5.0
@@ -40,12 +41,17 @@ _MOST_DETAIL = 500
 _PATIENCE = 3
 _REST_S = 30.0
 _MOST_RESTING = 10_000
+_MAIN_THREAD = threading.main_thread().ident
+
+#: The error of a rule that was not asked because what it declared was not read.
+UNREAD = "not asked: its features are unavailable"
 
 _log = structlog.get_logger(__name__)
 
 
 class ActiveRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as one tenant has set it up; `version` 0 stands for its defaults."""
+    """A rule as one tenant has set it up; `version` 0 stands for its defaults, `reads` are the
+    names of the features that it declares."""
 
     name: str
     rule: FraudRule
@@ -53,9 +59,22 @@ class ActiveRule(msgspec.Struct, frozen=True, kw_only=True):
     mode: RuleMode
     settings: PluginSettings
     version: int
+    reads: frozenset[str] = frozenset()
 
 
-_NOTHING = RuleVerdict()
+class Unusable:
+    """Stands for a rule whose settings it cannot say anything by."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def evaluate(self, context: FraudContext, settings: PluginSettings) -> RuleVerdict:
+        """Raises `ValueError`."""
+        raise ValueError(self._problem)
+
+
+_NO_TEXT = RuleVerdict().reason
+_PLAIN = frozenset({"abstain", "allow"})
 
 
 class _TooSlow(BaseException):
@@ -72,13 +91,25 @@ class Evaluator:
         self._alarm = _Alarm()
 
     def evaluate(
-        self, tenant_id: uuid.UUID, rules: Sequence[ActiveRule], context: FraudContext
+        self,
+        tenant_id: uuid.UUID,
+        rules: Sequence[ActiveRule],
+        context: FraudContext,
+        *,
+        unread: bool = False,
     ) -> list[Evaluated]:
-        """What each rule says, in their order; never raises because of a rule."""
+        """What each rule says, in their order; never raises because of a rule.
+
+        `unread`: the context does not hold all that was declared. Rules that lack a part of theirs
+        are not asked and abstain: it is not they who failed.
+        """
         said = []
         left_ms = _ALL_MS
         with self._alarm:
             for each in rules:
+                if unread and not each.reads <= context.features.keys():
+                    said.append(_unread(each))
+                    continue
                 limit_ms = min(each.manifest.time_limit_ms, left_ms)
                 if limit_ms <= _LEAST_MS or (self._slow and self._rests(tenant_id, each.name)):
                     said.append(self._failed(each, "not asked: too slow before", took_us=0))
@@ -161,13 +192,30 @@ class Evaluator:
         self._slow[key] = (times + 1, time.monotonic() + _REST_S)
 
 
+def _unread(each: ActiveRule) -> Evaluated:
+    return Evaluated(
+        rule=each.name,
+        version=each.version,
+        mode=each.mode,
+        verdict="abstain",
+        reason="features_unavailable",
+        error=UNREAD,
+    )
+
+
 def judged(answer: object) -> RuleVerdict | str:
     """The verdict, or what is wrong with it: nothing of what a rule says is believed unseen."""
     if type(answer) is not RuleVerdict:
         return f"nonsense: a {type(answer).__name__}"
-    if answer == _NOTHING:
-        return _NOTHING
     verdict: object = answer.verdict
+    if (  # as nearly all are: with nothing beside the word
+        type(verdict) is str
+        and verdict in _PLAIN
+        and answer.score is None
+        and answer.reason is _NO_TEXT
+        and answer.detail is _NO_TEXT
+    ):
+        return answer
     if not isinstance(verdict, str) or verdict not in STRENGTH:
         return "nonsense: an unknown verdict"
     score: object = answer.score
@@ -188,36 +236,35 @@ def judged(answer: object) -> RuleVerdict | str:
 
 
 class _Alarm:
-    """Stops what runs in the main thread, unless others use its timer; elsewhere it cannot."""
+    """Stops what runs in the main thread, unless others use its timer; elsewhere it cannot.
+
+    Inside an event loop the timer runs until the loop's next turn: the payments of one batch are
+    judged one after the other, and setting it takes longer than most rules do.
+    """
 
     def __init__(self) -> None:
         #: When the rule began that runs, by the wall; infinite where none does.
         self.began = math.inf
         self.limit_ms = 0.0
         self._entered = (0.0, 0.0)
-        self._runs = self._collects = False
+        self._runs = self._watches = self._collects = self._goes_on = False
 
     def __enter__(self) -> None:
         # What a collection runs must not be met by our alarm: nobody would hear of it.
         self._collects = gc.isenabled()
         gc.disable()
-        usable = (
-            hasattr(signal, "setitimer")
-            and threading.current_thread() is threading.main_thread()
-            and signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
-        )
-        if usable:
-            if signal.getsignal(signal.SIGALRM) != self._tick:
-                signal.signal(signal.SIGALRM, self._tick)
-            signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
-        self._runs = usable
-        self._entered = (time.perf_counter(), time.thread_time())
+        is_main = threading.get_ident() == _MAIN_THREAD
+        if not (is_main and self._runs):
+            self._entered = (time.perf_counter(), time.thread_time())
+            self._watches = is_main and self._set()
+        else:
+            self._watches = True
 
     def is_over(self, began: float, limit_ms: float) -> bool:
         """Whether what began then has had its time.
 
-        The processor's time of what came before is taken to be its time by the wall: where the
-        machine was busy, this one gains.
+        The processor's time of what came before, since the timer was set, is taken to be its time
+        by the wall: where the machine was busy, this one gains.
         """
         now = time.perf_counter()
         if (now - began) * 1000 >= _WALL_MS:
@@ -226,12 +273,32 @@ class _Alarm:
         return (time.thread_time() - worked - (began - wall)) * 1000 >= limit_ms
 
     def __exit__(self, *_: object) -> None:
-        if self._runs:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            self._runs = False
+        if self._watches and not self._goes_on:
+            self._unset()
+        self._watches = False
         if self._collects:
             gc.enable()
 
+    def _set(self) -> bool:
+        """Set the timer; False where it is somebody else's."""
+        if not hasattr(signal, "setitimer") or signal.getitimer(signal.ITIMER_REAL)[0]:
+            return False
+        if signal.getsignal(signal.SIGALRM) != self._tick:
+            signal.signal(signal.SIGALRM, self._tick)
+        signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
+        self._runs = True
+        try:
+            asyncio.get_running_loop().call_soon(self._unset)
+        except RuntimeError:
+            self._goes_on = False  # no loop: it ends with what runs now
+        else:
+            self._goes_on = True
+        return True
+
+    def _unset(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        self._runs = False
+
     def _tick(self, number: int, frame: FrameType | None) -> None:
-        if self.began != math.inf and self.is_over(self.began, self.limit_ms):
+        if self._watches and self.began != math.inf and self.is_over(self.began, self.limit_ms):
             raise _TooSlow

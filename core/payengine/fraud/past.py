@@ -21,7 +21,7 @@ from payengine.fraud.plan import FACTS, FeaturePlan
 from payengine.plugin.fraud import FraudContext
 from payengine.storage import Session
 
-__all__ = ["Claim", "Reading", "Recalled", "read_past", "record_past"]
+__all__ = ["Claim", "Reading", "Recalled", "entity_lock", "read_past", "record_past"]
 
 _READ = "SELECT what, q, at, base_minor, told, facts FROM fraud_features($1)"
 _RECORD = "SELECT fraud_record($1, $2)"
@@ -40,7 +40,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt whose past is to be read, and which is to become part of it.
 
-    `listed_as` holds the (kind, name) pairs under which the tenant's lists may have it.
+    `listed_as` holds the (kind, name) pairs under which the tenant's lists may have it. `kept` are
+    the names and facts that its row keeps, None for those that the plan reads.
     """
 
     tenant_id: uuid.UUID
@@ -49,6 +50,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 1
     claim: Claim | None = None
     listed_as: tuple[tuple[str, str], ...] = ()
+    kept: frozenset[str] | None = None
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ class _Batch:
                 self._ask(part, how, tenant, kind, name, at=at)
         if each.claim is not None:
             part.setdefault("claims", []).append(each.claim)
-            self._locks.add(_lock(tenant, "key", each.claim.key))
+            self._locks.add(entity_lock(tenant, "key", each.claim.key))
         if each.listed_as:
             lists = part.setdefault("lists", [])
             lists.extend({"k": kind, "v": name} for kind, name in each.listed_as)
@@ -137,7 +139,7 @@ class _Batch:
             return
         number = self.numbers[tenant, kind, name] = len(self.entities)
         self.entities.append(_Entity())
-        self._locks.add(_lock(tenant, kind, name))
+        self._locks.add(entity_lock(tenant, kind, name))
         asked = {"q": number, "v": name, "s": since, "n": CROWD + 1, "f": need.facts}
         self._asked[number] = asked
         part.setdefault(kind, []).append(asked)
@@ -227,7 +229,6 @@ async def _recall(
     if each.plan.lists:
         _look_up(batch, each, at, facts)
     event: dict[str, Any] = {
-        "tenant_id": each.tenant_id,
         "payment_id": context.payment_id,
         "number": each.number,
         "at": at,
@@ -236,10 +237,11 @@ async def _recall(
     if context.declined is not None:
         event["declined"] = context.declined
     told = [getattr(context, fact) for fact in FACTS]
+    kept = how.kept if each.kept is None else each.kept
     event.update(
         (fact, one)
         for fact, one in zip(FACTS, told, strict=True)
-        if one is not None and fact in how.kept
+        if one is not None and fact in kept
     )
     row: Seen = (at, context.base_minor, context.declined, told)
     for _, _, entity in found:
@@ -273,7 +275,7 @@ def _look_up(batch: _Batch, each: Reading, at: int, facts: dict[str, Value]) -> 
         facts[f"list.listed.{name}"] = ",".join(sorted(on)) or None
 
 
-def _lock(tenant: bytes, kind: str, name: str) -> int:
+def entity_lock(tenant: bytes, kind: str, name: str) -> int:
     """The lock that stands for one entity of one tenant."""
     hashed = hashlib.blake2b(tenant + name.encode(), digest_size=8, person=kind.encode()).digest()
     return int.from_bytes(hashed, "big", signed=True)

@@ -74,6 +74,11 @@ class FeaturePlan:
         return tuple(each.name for each in self.features)
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The same, in no order."""
+        return frozenset(self.key)
+
+    @cached_property
     def entities(self) -> tuple[Entity, ...]:
         """Whose payments are read, in the order of `ENTITIES`."""
         read = {each.entity for each in self.features}

@@ -8,25 +8,31 @@ defaults. What holds is read through a cache that is at most five seconds old.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
-from payengine.clock import Clock
+from payengine.clock import Clock, wall_now
 from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound
-from payengine.fraud.evaluation import ActiveRule
+from payengine.events.models import NewEvent
+from payengine.events.writing import insert_event
+from payengine.fraud.compiled import compiled
+from payengine.fraud.evaluation import ActiveRule, Unusable
 from payengine.fraud.model.binding import BoundModels
-from payengine.fraud.plan import FeaturePlan
+from payengine.fraud.plan import ENTITIES, FeaturePlan
 from payengine.fraud.settings import FraudSettings, parse_fraud_settings
+from payengine.ids import new_id
 from payengine.plugin.features import Feature
-from payengine.plugin.fraud import FraudContext, RuleMode, RuleStage, RuleVerdict
+from payengine.plugin.fraud import RuleMode, RuleStage
 from payengine.plugin.settings import PluginSettings, parse_settings
 from payengine.registry import InstalledPlugins, LoadedRule
 from payengine.screen import contains_card_number
@@ -58,15 +64,24 @@ class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for a tenant: the rules of each stage, what they read, and how fraud is dealt
-    with. `asked` are the rules whose code is not here: remote scorers and those of plugin hosts."""
+    with. `asked` are the rules whose code is not here: remote scorers and those of plugin hosts.
+    `kept` are the names and facts of an attempt that any stage's rules want to know of later, and
+    `remembered` those of them that have a past. `only_checks`: after the authorization no rule has
+    anything to say unless the issuer has checked the address or the code."""
 
     rules: Mapping[RuleStage, tuple[ActiveRule, ...]]
     asked: Mapping[RuleStage, tuple[ActiveRule, ...]]
     plans: Mapping[RuleStage, FeaturePlan]
     settings: FraudSettings
+    kept: frozenset[str] = frozenset()
+    remembered: tuple[str, ...] = ()
+    only_checks: bool = False
 
     def is_idle(self, stage: RuleStage) -> bool:
-        """Whether no rule has anything to say at this stage."""
+        """Whether no rule has anything to say at this stage; what is said once the issuer has
+        answered is said of an attempt that was looked at before."""
+        if stage == "pre_auth" and not self.is_idle("post_auth"):
+            return False
         return not self.rules[stage] and not self.asked[stage]
 
 
@@ -84,20 +99,18 @@ _SAVE = f"""
     INSERT INTO fraud_rule (tenant_id, {_VERSION.listed}) VALUES ($1, {_VERSION.parameters(2)})
     ON CONFLICT (tenant_id, rule, version) DO NOTHING RETURNING version
 """
+#: From the newest decision on.
+_BACKFILL = """
+    INSERT INTO fraud_backfill (tenant_id, before_at, payment_id, number, due_at)
+    VALUES ($1, $2, '~', 0, $2)
+    ON CONFLICT (tenant_id) DO UPDATE SET before_at = excluded.before_at,
+        payment_id = excluded.payment_id, number = excluded.number, done = 0,
+        due_at = excluded.due_at
+"""
 _HISTORY = f"""
     SELECT {_VERSION.listed} FROM fraud_rule
     WHERE tenant_id = $1 AND rule = $2 ORDER BY version DESC LIMIT $3
 """
-
-
-class _Broken:
-    """Stands for a rule whose settings it cannot say anything by."""
-
-    def __init__(self, problem: str) -> None:
-        self._problem = problem
-
-    def evaluate(self, context: FraudContext, settings: PluginSettings) -> RuleVerdict:
-        raise ValueError(self._problem)
 
 
 class Rulebook:
@@ -156,7 +169,9 @@ class Rulebook:
         _check_saved(mode, settings, reason)
         loaded = self._rule(rule)
         parsed = parse_settings(loaded.manifest.settings, dict(settings))
-        problem = _problem(loaded, parsed)
+        # What a rule reads that runs in a plugin host is asked there.
+        ask = partial(_problem, loaded, parsed)
+        problem = await asyncio.to_thread(ask) if loaded.hosted else ask()
         if problem and mode != "off":
             raise InputInvalid(f"The rule refuses these settings: {problem}.", path=("settings",))
         async with self._database.tenant(context.tenant_id) as session:
@@ -171,6 +186,10 @@ class Rulebook:
             )
             if not await session.fetchval(_SAVE, context.tenant_id, *_VERSION.values(saved)):
                 raise Conflict(f"The rule {rule} was saved by someone else meanwhile.")
+            if mode != "off":
+                # What it reads may not have been kept of the past: see `payengine.fraud.backfill`.
+                await session.execute(_BACKFILL, context.tenant_id, wall_now())
+            await insert_event(session, context.tenant_id, _told(saved))
         self.forget(context.tenant_id)
         return saved
 
@@ -211,7 +230,19 @@ class Rulebook:
             saved = await _newest(session, context.tenant_id)
             document = await session.fetchval(_SETTINGS, context.tenant_id)
             await self._models.refresh(session, context.tenant_id)
+        if any(each.hosted for each in self._plugins.rules.values()):
+            await asyncio.to_thread(self._ask_hosts, saved)
         return self.assemble(context, saved, document)
+
+    def _ask_hosts(self, saved: Mapping[str, RuleVersion]) -> None:
+        """Let the rules that run in plugin hosts say what they read: they keep it in mind."""
+        for loaded in self._plugins.rules.values():
+            version = saved.get(loaded.name)
+            mode = version.mode if version is not None else loaded.manifest.default_mode
+            if loaded.hosted and mode != "off":
+                with contextlib.suppress(Exception):  # who uses it is told
+                    plain = dict(version.settings) if version is not None else {}
+                    loaded.rule.features(parse_settings(loaded.manifest.settings, plain))
 
     def assemble(
         self, context: TenantContext, saved: Mapping[str, RuleVersion], document: object = None
@@ -231,12 +262,37 @@ class Rulebook:
             for stage in loaded.manifest.stages:
                 places[stage].append(active)
                 features[stage] |= {each.name: each for each in wanted}
+        # Once the issuer has answered the attempt is part of the past: what the rules of then want
+        # to know of it is read with what those of before do.
+        features["pre_auth"] |= features["post_auth"]
+        plans = {stage: FeaturePlan.of(wanted.values()) for stage, wanted in features.items()}
+        kept: frozenset[str] = frozenset().union(*(compiled(plan).kept for plan in plans.values()))
         return Ruleset(
+            kept=kept,
+            remembered=tuple(each for each in ENTITIES if each in kept),
             rules={stage: tuple(rules) for stage, rules in local.items()},
             asked={stage: tuple(rules) for stage, rules in asked.items()},
-            plans={stage: FeaturePlan.of(wanted.values()) for stage, wanted in features.items()},
+            plans=plans,
             settings=_settings_of(document),
+            only_checks=not asked["post_auth"]
+            and all(each.manifest.needs_checks for each in local["post_auth"]),
         )
+
+
+def _told(saved: RuleVersion) -> NewEvent:
+    return NewEvent(
+        id=new_id("evt"),
+        type="fraud.rule_saved",
+        occurred_at=saved.created_at,
+        data={
+            "rule": saved.rule,
+            "version": saved.version,
+            "mode": saved.mode,
+            "settings": saved.settings,
+            "reason": saved.reason,
+            "actor": saved.actor,
+        },
+    )
 
 
 async def _newest(session: Session, tenant_id: uuid.UUID) -> dict[str, RuleVersion]:
@@ -257,7 +313,7 @@ def _active(
     except Exception as problem:
         # What an older program saved may say what this one's rule cannot read.
         _log.error("fraud_rule_unusable", rule=loaded.name, error=repr(problem)[:200])
-        rule, settings, wanted = _Broken(type(problem).__name__), PluginSettings(), ()
+        rule, settings, wanted = Unusable(type(problem).__name__), PluginSettings(), ()
     active = ActiveRule(
         name=loaded.name,
         rule=rule,
@@ -265,6 +321,7 @@ def _active(
         mode=mode,
         settings=settings,
         version=version.version if version is not None else 0,
+        reads=frozenset(each.name for each in wanted),
     )
     return active, wanted
 

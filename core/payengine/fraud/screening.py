@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,8 @@ import msgspec
 
 from payengine.clock import Clock
 from payengine.context import TenantContext
-from payengine.fraud.decide import Decided, decide, drawn
+from payengine.fraud.asking import Asking, Asks
+from payengine.fraud.decide import Decided, Evaluated, decide, drawn
 from payengine.fraud.decisions import Decision
 from payengine.fraud.evaluation import Evaluator
 from payengine.fraud.labels import write_label
@@ -30,7 +31,7 @@ from payengine.registry import InstalledPlugins
 from payengine.storage import Database, Session
 from payengine.vault import Vault
 
-__all__ = ["Screening", "Subject", "subject_context"]
+__all__ = ["Screening", "Subject", "subject_context", "with_past"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LIVE_SHARE = 0.01
@@ -66,8 +67,16 @@ class Screening:
     """The fraud rules of all tenants in one process."""
 
     def __init__(
-        self, database: Database, *, vault: Vault, plugins: InstalledPlugins, clock: Clock
+        self,
+        database: Database,
+        *,
+        vault: Vault,
+        plugins: InstalledPlugins,
+        clock: Clock,
+        scorers: Asks | None = None,
     ) -> None:
+        """`scorers` knows the way to the rules whose code is not here."""
+        self.asking = Asking(scorers)
         self.rulebook = Rulebook(database, plugins=plugins, clock=clock)
         self.tokens = Tokens(database, vault)
         self.evaluator = Evaluator()
@@ -89,12 +98,13 @@ class Screening:
         claim: Claim | None = None,
     ) -> Reading | None:
         """What is to be read of the past; None where no rule wants to know of it, and where nobody
-        is named who could have one."""
+        is named who could have one. An attempt to pay becomes part of the past of those whom any
+        stage's rules want to know of."""
         plan = rules.plans[context.stage]
-        if not plan:
-            return None
+        kept = rules.kept if context.stage == "pre_auth" else None
         listed_as = _listed_as(context, subject, namer) if plan.lists else ()
-        if not listed_as and all(getattr(context, entity) is None for entity in plan.entities):
+        named = plan.entities if kept is None else rules.remembered
+        if not listed_as and all(getattr(context, entity) is None for entity in named):
             return None
         return Reading(
             tenant_id=tenant_id,
@@ -103,6 +113,7 @@ class Screening:
             number=number,
             claim=claim,
             listed_as=listed_as,
+            kept=kept,
         )
 
     def judge(
@@ -114,24 +125,27 @@ class Screening:
         *,
         number: int = 1,
         missing: bool = False,
+        asked: Sequence[Evaluated] = (),
+        as_told: bool = False,
     ) -> Decision:
         """What is decided about the attempt. Pure but for the rules' own failures.
 
-        `missing`: the past cannot be read.
+        `missing`: the past cannot be read; `as_told`: the context holds it already, as far as it
+        was read. Rules that want more of it are not asked, and the decision is degraded. `asked`
+        is what was said by the rules whose code is not here.
         """
         began = time.perf_counter()
-        if recalled is not None:
-            context = msgspec.structs.replace(
-                context,
-                as_of=_EPOCH + timedelta(microseconds=recalled.placed_at),
-                features=MappingProxyType(recalled.facts),
-            )
-        elif not missing:
-            context = msgspec.structs.replace(context, features=rules.plans[context.stage].unknown)
-        said = self.evaluator.evaluate(tenant.tenant_id, rules.rules[context.stage], context)
-        evaluated = tuple(said)
+        if not missing and not as_told:
+            context = with_past(context, rules, recalled)
+        unread = missing or (
+            as_told and not rules.plans[context.stage].names <= context.features.keys()
+        )
+        said = self.evaluator.evaluate(
+            tenant.tenant_id, rules.rules[context.stage], context, unread=unread
+        )
+        evaluated = (*said, *asked)
         decided = decide(evaluated)
-        if missing:
+        if missing or any(each.error and each.mode == "live" for each in asked):
             decided = _without_past(decided, rules.settings, context)
         lucky = _is_drawn(decided, tenant, rules.settings, context)
         if lucky:
@@ -149,6 +163,17 @@ class Screening:
     async def label(self, session: Session, tenant_id: uuid.UUID, label: Label) -> None:
         """Keep what became known of a payment; see `payengine.fraud.labels`."""
         await write_label(session, tenant_id, label)
+
+
+def with_past(context: FraudContext, rules: Ruleset, recalled: Recalled | None) -> FraudContext:
+    """The context as of its place in the past; without one, nothing of that is known."""
+    if recalled is None:
+        return msgspec.structs.replace(context, features=rules.plans[context.stage].unknown)
+    return msgspec.structs.replace(
+        context,
+        as_of=_EPOCH + timedelta(microseconds=recalled.placed_at),
+        features=MappingProxyType(recalled.facts),
+    )
 
 
 def subject_context(
@@ -253,7 +278,8 @@ def _listed_as(
 
 
 def _without_past(decided: Decided, settings: FraudSettings, context: FraudContext) -> Decided:
-    """What stands where the past cannot be read, unless a rule said something stronger."""
+    """What stands where the past cannot be read, or a rule that is asked elsewhere said nothing,
+    unless another one said something stronger."""
     stands: VerdictKind = settings.on_failure
     if stands == "allow" or context.base_minor <= settings.on_failure_above_minor:
         return decided
@@ -267,6 +293,8 @@ def _is_drawn(
 ) -> bool:
     """Whether a would-be block goes on by 3-D Secure, so that its label will be an honest one."""
     if decided.verdict != "block" or context.base_minor > settings.challenge_most_minor:
+        return False
+    if context.stage != "pre_auth":
         return False
     share = settings.challenge_share
     if share is None:

@@ -12,7 +12,14 @@ from payengine.fx.settlement import realised as difference_of
 from payengine.ledger import Posting
 from payengine.ledger.moves import Move, posting_of
 
-__all__ = ["MARKUP", "converted", "realised", "settled"]
+__all__ = [
+    "MARKUP",
+    "converted",
+    "realised",
+    "refund_converted",
+    "refund_settled",
+    "settled",
+]
 
 #: Where the platform's markup stands.
 MARKUP = "fx_markup_revenue"
@@ -59,9 +66,13 @@ def settled(
     target_currency: str,
     received_minor: int,
     bank: str = "main",
+    into: str | None = None,
     payment_id: str | None = None,
 ) -> Posting:
-    """The provider converted by its own rate: what it owed in one currency arrives in another."""
+    """The provider converted by its own rate: what it owed in one currency arrives in another.
+
+    `into` is where it arrives, if not at the bank: what the provider then owes in the target.
+    """
     return posting_of(
         (
             Move(
@@ -70,7 +81,12 @@ def settled(
                 source_minor,
                 source_currency,
             ),
-            Move(f"bank:{bank}", f"fx_position:{target_currency}", received_minor, target_currency),
+            Move(
+                into or f"bank:{bank}",
+                f"fx_position:{target_currency}",
+                received_minor,
+                target_currency,
+            ),
         ),
         transaction_id=f"{settlement_id}:settled",
         kind="psp.settled",
@@ -100,4 +116,45 @@ def realised(
         transaction_id=f"{settlement_id}:realised",
         kind="fx.realised",
         payment_id=payment_id,
+    )
+
+
+def refund_converted(
+    *,
+    conversion_id: str,
+    account: str,
+    source_currency: str,
+    source_minor: int,
+    target_currency: str,
+    target_minor: int,
+) -> Posting:
+    """The way back: `account` gives what it has in the target for the refund in the source."""
+    return posting_of(
+        (
+            Move(f"fx_position:{source_currency}", account, source_minor, source_currency),
+            Move(account, f"fx_position:{target_currency}", target_minor, target_currency),
+        ),
+        transaction_id=f"{conversion_id}:refund_converted",
+        kind="fx.refund_converted",
+    )
+
+
+def refund_settled(
+    *,
+    settlement_id: str,
+    gateway: str,
+    source_currency: str,
+    source_minor: int,
+    target_currency: str,
+    taken_minor: int,
+) -> Posting:
+    """The provider took a refund in one currency out of what it owes in another."""
+    receivable = f"psp_receivable:{gateway}"
+    return posting_of(
+        (
+            Move(receivable, f"fx_position:{source_currency}", source_minor, source_currency),
+            Move(f"fx_position:{target_currency}", receivable, taken_minor, target_currency),
+        ),
+        transaction_id=f"{settlement_id}:settled",
+        kind="psp.settled",
     )

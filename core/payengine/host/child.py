@@ -28,6 +28,7 @@ from payengine.host.jail import NotShutIn, shut_in
 from payengine.host.limits import Jail
 from payengine.host.wire import (
     DESCRIBE,
+    FEATURES,
     HEAD,
     LARGEST_REQUEST,
     METHODS,
@@ -77,6 +78,15 @@ class _Brought:
         self.settings: dict[str, list[type[PluginSettings]]] = {}
         self.described: dict[str, Described] = {}
 
+    def shared_settings(self, plugin: str) -> set[type[PluginSettings]]:
+        """What the plugin is set up by; a rule that asks nobody has settings of its own."""
+        return {
+            settings
+            for key, (offer, settings) in self.offers.items()
+            if key.startswith(f"{plugin}:")
+            and (not key.startswith(f"{plugin}:rule:") or offer.describe().remote)
+        }
+
     def load(self, plugin: str, entry: str, *, jail: str) -> Described:
         """Import the plugin and ask what it offers; raises whatever its code raises."""
         module, _, attribute = entry.partition(":")
@@ -96,6 +106,7 @@ class _Brought:
             plugin,
             gateways=[one for answer in hooks.hook.gateways() for one in answer],
             wallets=[one for answer in hooks.hook.wallets() for one in answer],
+            rules=[one for answer in hooks.hook.fraud_rules() for one in answer],
             offers=self.offers,
             classes=self.settings.setdefault(plugin, []),
             jail=jail,
@@ -186,6 +197,9 @@ async def _call(brought: _Brought, ask: Ask) -> Told:
     if isinstance(request, Span):
         value = await method(call, since=request.since, until=request.until)
         value = list(islice(value, _MOST_LINES + 1))
+    elif ask.method == "evaluate":
+        # A rule computes and waits for nothing; one that does not end is ended with this process.
+        value = method(request, call.settings)
     else:
         value = await method(call, request)
     kind = METHODS[ask.method].answer
@@ -256,9 +270,12 @@ def _question(brought: _Brought, ask: Ask) -> Told:
         return Told("answer", value=encode(brought.described))
     if ask.method == VET:
         given = decode(ask.request, dict[str, Any])
-        for settings in brought.settings.get(ask.offer, ()):
+        for settings in brought.shared_settings(ask.offer):
             msgspec.convert(given, settings)
         return Told("answer")
+    if ask.method == FEATURES:
+        rule, settings = brought.offers[ask.offer]
+        return _spelled(list(rule.features(decode(ask.request, settings))))
     offer, call, request = _read(brought, ask)
     told: Sequence[object] = offer.parse_webhook(call, request)
     facts = [_fact(event) for event in islice(told, _MOST_LINES)]

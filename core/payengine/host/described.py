@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, cast
 import msgspec
 
 from payengine.host.wire import METHODS, Described, Offer, Shape
-from payengine.plugin import Manifest, PluginSettings, WalletManifest, settings_schema
+from payengine.plugin import Manifest, PluginSettings, RuleManifest, WalletManifest, settings_schema
 
 __all__ = ["manifest_from", "settings_from", "told_of"]
 
@@ -50,13 +50,15 @@ def told_of(
     *,
     gateways: Sequence[Any],
     wallets: Sequence[Any],
+    rules: Sequence[Any],
     offers: dict[str, tuple[Any, type[PluginSettings]]],
     classes: list[type[PluginSettings]],
     jail: str,
 ) -> Described:
     """Describe the offers, and note each in `offers` and each class of settings in `classes`."""
-    if max(len(gateways), len(wallets)) > _MOST_OFFERS:
-        return Described(problem=f"It offers more than {_MOST_OFFERS} gateways or wallets.")
+    if max(len(gateways), len(wallets), len(rules)) > _MOST_OFFERS:
+        words = f"It offers more than {_MOST_OFFERS} gateways, wallets or fraud rules."
+        return Described(problem=words)
 
     def offered(offer: Any, *, noun: str, kind: type[msgspec.Struct]) -> Offer:
         manifest = offer.describe()
@@ -76,6 +78,7 @@ def told_of(
     return Described(
         gateways=[offered(one, noun="gateway", kind=Manifest) for one in gateways],
         wallets=[offered(one, noun="wallet", kind=WalletManifest) for one in wallets],
+        rules=[offered(one, noun="rule", kind=RuleManifest) for one in rules],
         shapes=[Shape(name=one.__name__, schema=settings_schema(one)) for one in classes],
         jail=jail,
     )
@@ -85,7 +88,9 @@ def told_of(
 
 
 def manifest_from(
-    offer: Offer, kind: type[Manifest] | type[WalletManifest], settings: type[PluginSettings]
+    offer: Offer,
+    kind: type[Manifest] | type[WalletManifest] | type[RuleManifest],
+    settings: type[PluginSettings],
 ) -> Any:
     """The manifest as it was told; nothing in it has been checked."""
     known = {name: offer.manifest[name] for name in offer.manifest if name != "settings"}

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -21,12 +21,14 @@ from payengine.host.limits import HostLimits
 from payengine.host.process import DeskFailed, Process, start
 from payengine.host.wire import (
     DESCRIBE,
+    FEATURES,
     LARGEST_ANSWER,
     METHODS,
     VET,
     Ask,
     Described,
     Fact,
+    Features,
     Method,
     Told,
     decode,
@@ -35,8 +37,10 @@ from payengine.host.wire import (
 from payengine.plugin import (
     Call,
     DisputeEvent,
+    Feature,
     NotSent,
     Outcome,
+    PluginSettings,
     WalletRefused,
     WebhookEvent,
     WebhookRefused,
@@ -54,6 +58,7 @@ _STARTS_WITHIN_S = 60.0
 #: A call waits for a start, and for a pause before it, this part of its time.
 _WAITING = 0.8
 _VET_S = 2.0
+_MOST_FEATURES_BYTES = 262_144
 
 
 class HostedPluginRaised(Exception):
@@ -160,6 +165,24 @@ class PluginHost:
         except DeskFailed as problem:
             return f"its host failed: {problem}"
         return "" if told.verdict == "answer" else told.text
+
+    def features(self, rule: str, settings: PluginSettings) -> Sequence[Feature]:
+        """What the rule reads under these settings; may take two seconds.
+
+        Raises `ValueError` with the reason where it does not say.
+        """
+        ask = Ask(rule, FEATURES, request=encode(settings))
+        try:
+            told = self._desk_ask(ask, timeout_s=_VET_S, largest=_MOST_FEATURES_BYTES)
+        except (DeskFailed, OSError) as problem:
+            raise ValueError(f"its host failed: {problem}") from None
+        if told.verdict != "answer":
+            raise ValueError(told.text)
+        try:
+            found: Features = decode(told.value, Features)
+        except msgspec.MsgspecError as problem:
+            raise ValueError(f"its features cannot be read: {problem}") from None
+        return found
 
     def parse_webhook(
         self, offer: str, call: Call, request: WebhookRequest

@@ -18,7 +18,9 @@ from payengine.plugin import (
     Capture,
     DisputeEvent,
     DisputeEvidence,
+    Feature,
     ForgetMethod,
+    FraudContext,
     Increment,
     Lookup,
     LookupMethod,
@@ -27,6 +29,7 @@ from payengine.plugin import (
     OpenToken,
     Outcome,
     Refund,
+    RuleVerdict,
     SavedToken,
     SaveMethod,
     StartSession,
@@ -39,6 +42,7 @@ from payengine.plugin.network_token import read_from_host, spell_for_host
 
 __all__ = [
     "DESCRIBE",
+    "FEATURES",
     "HEAD",
     "LARGEST_ANSWER",
     "LARGEST_REQUEST",
@@ -47,6 +51,7 @@ __all__ = [
     "Ask",
     "Described",
     "Fact",
+    "Features",
     "Method",
     "Offer",
     "Shape",
@@ -66,6 +71,7 @@ LARGEST_ANSWER = 8 * 1024 * 1024
 #: Questions about the plugin itself.
 DESCRIBE = "describe"
 VET = "vet"
+FEATURES = "features"
 
 Verdict = Literal["answer", "raised", "not_sent", "refused", "nonsense", "ended"]
 
@@ -109,13 +115,18 @@ METHODS: dict[str, Method] = {
     "forget_method": Method(ForgetMethod, SavedToken),
     "open_token": Method(OpenToken, OpenedToken),
     "start_session": Method(StartSession, WalletSession, 4 * _SMALL),
+    "score": Method(FraudContext, RuleVerdict),
+    "evaluate": Method(FraudContext, RuleVerdict),
 }
+
+#: What a rule reads under its settings.
+Features = list[Feature]
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     """Do this, or with an empty `method`: let go of that call.
 
-    `offer` is the gateway or wallet, `call` its `Call` and `request` what the method takes.
+    `offer` is the gateway, wallet or rule, `call` its `Call` and `request` what the method takes.
     """
 
     offer: str
@@ -140,7 +151,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A gateway or a wallet: its manifest without the settings, and which methods it has.
+    """A gateway, a wallet or a fraud rule: its manifest without the settings, and its methods.
 
     `shape` is the number of its settings' shape in `Described.shapes`.
     """
@@ -156,6 +167,7 @@ class Described(msgspec.Struct, frozen=True):
     problem: str = ""
     gateways: list[Offer] = []
     wallets: list[Offer] = []
+    rules: list[Offer] = []
     shapes: list[Shape] = []
     jail: str = ""
 

@@ -18,6 +18,7 @@ from payengine import ledger
 from payengine.context import SCOPES, TenantContext
 from payengine.engine import Engine
 from payengine.errors import PayengineError
+from payengine.invariants.owners import misplaced, unshared
 from payengine.invariants.rules import broken_payment, differing_movements, unreleased
 from payengine.payments.models import Operation
 from payengine.payments.store import OPERATION, PAYMENT
@@ -247,6 +248,10 @@ class _Look:
                     row["id"],
                     f"it holds {row['held']}, the ledger reserves {row['minor']}",
                 )
+            for subject, message in await unshared(session, tenant_id, before=before):
+                self._add("owners_have_their_shares", subject, message)
+            for subject, message in await misplaced(session, tenant_id):
+                self._add("held_money_is_where_it_is_said", subject, message)
             gaps = await session.fetchrow(_GAPS, tenant_id)
             if gaps is not None and gaps["n"] != gaps["last"]:
                 self._add("positions_are_dense", "", f"{gaps['n']} events up to {gaps['last']}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from payengine.ledger.balances import AccountBalance, TrialBalance, balances, trial_balance
 from payengine.ledger.folding import fold_all, fold_tail
+from payengine.ledger.history import TransferFilter, balances_at
 from payengine.ledger.invariants import broken
 from payengine.ledger.posting import (
     TransferRow,
@@ -19,21 +20,25 @@ from payengine.ledger.posting import (
     transfer_arrays,
     transfer_rows,
 )
-from payengine.ledger.service import Ledger, LedgerLine
+from payengine.ledger.service import AccountStatement, Ledger, LedgerLine, StatementEntry
 from payengine.ledger.strict import post_strict
 from payengine.ledger.transfers import Entry, HoldLine, Posting, Transfer
 
 __all__ = [
     "AccountBalance",
+    "AccountStatement",
     "Entry",
     "HoldLine",
     "Ledger",
     "LedgerLine",
     "Posting",
+    "StatementEntry",
     "Transfer",
+    "TransferFilter",
     "TransferRow",
     "TrialBalance",
     "balances",
+    "balances_at",
     "broken",
     "fold_all",
     "fold_tail",

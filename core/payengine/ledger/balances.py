@@ -22,6 +22,7 @@ __all__ = [
     "AccountBalance",
     "TrialBalance",
     "account_effects",
+    "balance_of",
     "balances",
     "trial_balance",
 ]
@@ -38,14 +39,14 @@ _PENDING = (
 )
 
 
-def account_effects(transactions: str) -> str:
+def account_effects(transactions: str, *, more: str = "") -> str:
     """What each transfer of the named relation's transactions does to its two accounts.
 
     The relation has a column `transaction_id`; `$1` is the tenant. A `post` or `void` also takes
-    away what its pending transfer had reserved.
+    away what its pending transfer had reserved. `more` are further columns of the transfer `t`.
     """
     return f"""
-        SELECT side.account, t.currency, {", ".join(f"side.{name}" for name in SUMS)}
+        SELECT side.account, t.currency, {", ".join(f"side.{name}" for name in SUMS)}{more}
         FROM {transactions} chosen
         JOIN ledger_transfer t
             ON t.tenant_id = $1 AND t.transaction_id = chosen.transaction_id
@@ -130,10 +131,11 @@ async def balances(
     """
     first, last = (prefix, prefix + _LAST_CHARACTER) if account is None else (account, account)
     rows = await session.fetch(_BALANCES, tenant_id, first, last, MAX_ACCOUNTS)
-    return [_balance(row) for row in rows]
+    return [balance_of(row) for row in rows]
 
 
-def _balance(row: Any) -> AccountBalance:
+def balance_of(row: Any) -> AccountBalance:
+    """The balance that a row of sums spells."""
     kind = account_type(row["account"])
     net = row["debits_posted"] - row["credits_posted"]
     return AccountBalance(

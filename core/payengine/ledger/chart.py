@@ -63,7 +63,7 @@ FAMILIES: dict[str, AccountType] = {
     "transit": "liability",
 }
 
-_SHAPE = re.compile(r"([a-z][a-z0-9_]{0,59})(?::[A-Za-z0-9][A-Za-z0-9._:-]{0,119})?")
+_SHAPE = re.compile(r"([a-z][a-z0-9_]{0,59})(?::[A-Za-z0-9][A-Za-z0-9_.:-]{0,119})?")
 
 
 def account_type(account: str) -> AccountType:

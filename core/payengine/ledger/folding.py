@@ -1,8 +1,9 @@
 """How do balances stay quick to read?
 
-Folding adds the transfers of transactions in `ledger_tail` to `ledger_rollup` and takes them off
-the tail, in one statement. A transaction that commits late simply appears in the tail late: nothing
-is remembered about time or order, so nothing can be skipped.
+Folding adds the transfers of transactions in `ledger_tail` to `ledger_rollup`, and to `ledger_day`
+by the day of their instant, and takes them off the tail, in one statement. A transaction that
+commits late simply appears in the tail late: nothing is remembered about the order of commits, so
+nothing can be skipped.
 """
 
 from __future__ import annotations
@@ -31,12 +32,22 @@ _FOLD = f"""
         WHERE ledger_tail.tenant_id = $1
           AND ledger_tail.transaction_id = picked.transaction_id
         RETURNING ledger_tail.transaction_id
+    ), effects AS MATERIALIZED (
+        {account_effects("taken", more=", (t.created_at AT TIME ZONE 'UTC')::date AS day")}
     ), folded AS (
         INSERT INTO ledger_rollup AS kept (tenant_id, account, currency, {", ".join(SUMS)})
         SELECT $1::uuid, account, currency, {", ".join(f"sum({name})::bigint" for name in SUMS)}
-        FROM ({account_effects("taken")}) AS effects
+        FROM effects
         GROUP BY account, currency ORDER BY account, currency
         ON CONFLICT (tenant_id, account, currency) DO UPDATE
+        SET {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in SUMS)}
+    ), dealt AS (
+        INSERT INTO ledger_day AS kept (tenant_id, account, currency, day, {", ".join(SUMS)})
+        SELECT $1::uuid, account, currency, day,
+               {", ".join(f"sum({name})::bigint" for name in SUMS)}
+        FROM effects
+        GROUP BY account, currency, day ORDER BY account, currency, day
+        ON CONFLICT (tenant_id, account, currency, day) DO UPDATE
         SET {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in SUMS)}
     )
     SELECT count(*) FROM taken

@@ -29,6 +29,17 @@ _DIFFERING = f"""
     ORDER BY account, currency LIMIT $2
 """
 
+_MISDEALT = f"""
+    WITH dealt AS (
+        SELECT account, currency, {", ".join(f"sum({name})::bigint AS {name}" for name in SUMS)}
+        FROM ledger_day WHERE tenant_id = $1 GROUP BY account, currency
+    )
+    SELECT account, currency FROM dealt
+    FULL JOIN (SELECT * FROM ledger_rollup WHERE tenant_id = $1) AS kept USING (account, currency)
+    WHERE {" OR ".join(f"coalesce(kept.{n}, 0) <> coalesce(dealt.{n}, 0)" for n in SUMS)}
+    ORDER BY account, currency LIMIT $2
+"""
+
 _OVERDRAWN_HOLDS = """
     SELECT r.transaction_id, r.line
     FROM ledger_transfer r
@@ -64,6 +75,10 @@ async def broken(session: Session, tenant_id: uuid.UUID) -> list[str]:
         f"ledger: {each.currency} has debits of {each.debits} and credits of {each.credits}"
         for each in await trial_balance(session, tenant_id)
         if each.debits != each.credits
+    ]
+    findings += [
+        f"ledger: the days of {row['account']}/{row['currency']} do not sum to where it stands"
+        for row in await session.fetch(_MISDEALT, tenant_id, _MOST_FINDINGS)
     ]
     findings += [
         f"ledger: line {row['line']} of {row['transaction_id']} does not fit the pending transfer "

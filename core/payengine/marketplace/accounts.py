@@ -29,16 +29,29 @@ __all__ = [
 ]
 
 OnboardingStatus = Literal[
-    "created", "pending_verification", "action_required", "active", "paused", "rejected"
+    "created",
+    "pending_verification",
+    "action_required",
+    "active",
+    "paused",
+    "rejected",
+    "closed",
 ]
 
 #: `submit` by the vendor; `request_information`, `verified` and `reject` by whoever verifies;
-#: `platform_pause` and `platform_resume` by the platform.
+#: `platform_pause` and `platform_resume` by the platform, and `close` once nothing is left.
 OnboardingEvent = Literal[
-    "submit", "request_information", "verified", "reject", "platform_pause", "platform_resume"
+    "submit",
+    "request_information",
+    "verified",
+    "reject",
+    "platform_pause",
+    "platform_resume",
+    "close",
 ]
 
-#: (state, event) → the next state; what is not listed is refused. `rejected` is final.
+#: (state, event) → the next state; what is not listed is refused. `rejected` and `closed` are
+#: final.
 TRANSITIONS: dict[tuple[OnboardingStatus, OnboardingEvent], OnboardingStatus] = {
     ("created", "submit"): "pending_verification",
     ("created", "reject"): "rejected",
@@ -52,6 +65,10 @@ TRANSITIONS: dict[tuple[OnboardingStatus, OnboardingEvent], OnboardingStatus] = 
     ("active", "platform_pause"): "paused",
     ("paused", "platform_resume"): "active",
     ("paused", "reject"): "rejected",
+    ("created", "close"): "closed",
+    ("action_required", "close"): "closed",
+    ("active", "close"): "closed",
+    ("paused", "close"): "closed",
 }
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "dispute_won_in_shares",
     "escrow_account",
     "escrow_released",
+    "payout_canceled",
     "payout_created",
     "payout_failed",
     "payout_fee",
@@ -214,11 +215,17 @@ def payout_created(*, payout_id: str, vendor: str, currency: str, amount_minor: 
     return _booked(f"{payout_id}:created", "payout.created", currency, moves)
 
 
+def payout_canceled(*, payout_id: str, vendor: str, currency: str, amount_minor: int) -> Posting:
+    """A payout that was never sent returns to the balance."""
+    moves = ((f"payouts_in_transit:{vendor}", vendor_account(vendor), amount_minor),)
+    return _booked(f"{payout_id}:canceled", "payout.canceled", currency, moves)
+
+
 def payout_paid(
-    *, payout_id: str, vendor: str, currency: str, amount_minor: int, bank: str = "main"
+    *, payout_id: str, vendor: str, currency: str, amount_minor: int, paid_from: str = "bank:main"
 ) -> Posting:
-    """A payout arrived: it is gone from our bank."""
-    moves = ((f"payouts_in_transit:{vendor}", f"bank:{bank}", amount_minor),)
+    """A payout arrived: it is gone from our bank, or from what a provider keeps for us."""
+    moves = ((f"payouts_in_transit:{vendor}", paid_from, amount_minor),)
     return _booked(f"{payout_id}:paid", "payout.paid", currency, moves)
 
 
@@ -228,11 +235,11 @@ def payout_failed(
     vendor: str,
     currency: str,
     amount_minor: int,
-    bank: str = "main",
+    paid_from: str = "bank:main",
     after_paid: bool = False,
 ) -> Posting:
     """A payout returns to the balance; `after_paid` from the bank, else from its way there."""
-    source = f"bank:{bank}" if after_paid else f"payouts_in_transit:{vendor}"
+    source = paid_from if after_paid else f"payouts_in_transit:{vendor}"
     moves = ((source, vendor_account(vendor), amount_minor),)
     return _booked(f"{payout_id}:failed", "payout.failed", currency, moves)
 

@@ -20,8 +20,10 @@ from payengine.events.models import NewEvent
 from payengine.fraud.decisions import DecisionRow
 from payengine.fraud.past import Reading, Recalled, read_past
 from payengine.ledger import TransferRow, transfer_rows
+from payengine.marketplace.meant import SplitInput
 from payengine.payments.models import Attempt, Operation, Payment
 from payengine.payments.settle import Change
+from payengine.payments.turns import Name, Turns
 from payengine.storage import Database
 from payengine.storage.batches import Batches, BatchRefused
 
@@ -34,7 +36,8 @@ _AT_ONCE = 2
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """A payment with its first attempt, to be written under a new idempotency key.
 
-    One that fraud rules stopped has no attempt; `decision` is why.
+    One that fraud rules stopped has no attempt; `decision` is why. One with a `split` is written
+    alone.
     """
 
     tenant_id: uuid.UUID
@@ -47,6 +50,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[NewEvent, ...] = ()
     decision: DecisionRow | None = None
     past: Recalled | None = None
+    split: SplitInput | None = None
 
 
 class Screened(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +94,7 @@ class PaymentBatches:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.turns = Turns()
         self._openings = Batches(self._open, largest=_LARGEST, at_once=_AT_ONCE)
         self._screened = Batches(self._screen, largest=_LARGEST, at_once=_AT_ONCE)
         self._changes = Batches(self._settle, largest=_LARGEST, at_once=_AT_ONCE)
@@ -138,8 +143,8 @@ class PaymentBatches:
             opened = await self._write("open_screened_payments", _parts_of(openings))
             done = dict(zip(map(id, taken), openings, strict=True))
         else:
-            faults.point("before_commit")
-            async with self._database.batch() as session:
+            async with self.turns.of(_known_by(readings)), self._database.batch() as session:
+                faults.point("before_commit")
                 past = await read_past(session, readings)
                 done = {
                     id(each): each.finish(past.get(_payment_of(each)))
@@ -157,6 +162,8 @@ class PaymentBatches:
             part.payments.append(change.payment)
             part.operations.append(change.operation)
             part.events.extend(change.events)
+            if change.decision is not None:
+                part.decisions.append(change.decision)
             part.transfers.extend(transfer_rows(change.postings, at=change.payment.updated_at))
         settled = await self._write("settle_payments", parts.values())
         return [change.payment.id in settled for _, change in changes]
@@ -167,6 +174,15 @@ class PaymentBatches:
 
 
 _OPEN_SCREENED = "SELECT written FROM open_screened_payments($1)"
+
+
+def _known_by(readings: Iterable[Reading]) -> set[Name]:
+    return {
+        (each.tenant_id, kind, name)
+        for each in readings
+        for kind in each.plan.entities
+        if (name := getattr(each.context, kind)) is not None
+    }
 
 
 def _payment_of(screened: Screened) -> str:

@@ -12,6 +12,7 @@ from payengine.errors import (
     UnknownCurrency,
 )
 from payengine.idempotency import check_key
+from payengine.marketplace.meant import check_split
 from payengine.money import check_amount
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, FraudInput, MethodInput
 from payengine.texts import check_id, check_metadata, check_text
@@ -87,6 +88,8 @@ def check_create(request: CreatePayment) -> None:
         raise InputInvalid("returnUrl is an absolute http or https URL.", path=("returnUrl",))
     check_metadata(request.metadata)
     _check_fraud(request.fraud)
+    if request.split is not None:
+        check_split(request.split, request.amount_minor)
 
 
 def _check_fraud(given: FraudInput | None) -> None:

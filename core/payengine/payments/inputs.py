@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from payengine.marketplace.meant import ShareInput, SplitInput
 from payengine.payments.models import CaptureMethod
 
 __all__ = [
@@ -60,7 +61,10 @@ class FraudInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreatePayment(msgspec.Struct, frozen=True, kw_only=True):
-    """A new payment; exactly one of `payment_method` and `saved_payment_method_id`."""
+    """A new payment; exactly one of `payment_method` and `saved_payment_method_id`.
+
+    Other gateways than those of `avoid_gateways` are preferred, where another one may take it.
+    """
 
     idempotency_key: str
     amount_minor: int
@@ -74,6 +78,8 @@ class CreatePayment(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     metadata: dict[str, str] = {}
     fraud: FraudInput | None = None
+    avoid_gateways: tuple[str, ...] = ()
+    split: SplitInput | None = None
 
 
 class ConfirmPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,12 +101,16 @@ class IncrementAuthorization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapturePayment(msgspec.Struct, frozen=True, kw_only=True):
-    """Take `amount_minor` (None: all that is held); `final` releases the rest."""
+    """Take `amount_minor` (None: all that is held); `final` releases the rest.
+
+    `shares` divide this capture, whatever the payment's own split says.
+    """
 
     idempotency_key: str
     payment_id: str
     amount_minor: int | None = None
     final: bool = True
+    shares: tuple[ShareInput, ...] = ()
 
 
 class VoidPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,9 +121,15 @@ class VoidPayment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundPayment(msgspec.Struct, frozen=True, kw_only=True):
-    """Give back `amount_minor` (None: all that is left)."""
+    """Give back `amount_minor` (None: all that is left).
+
+    `shares` say which owners give back how much; without them each in proportion.
+    `in_spite_of_fraud` is why it is to be sent though fraud rules stop it; it needs `fraud:write`.
+    """
 
     idempotency_key: str
     payment_id: str
     amount_minor: int | None = None
     reason: str | None = None
+    in_spite_of_fraud: str | None = None
+    shares: tuple[ShareInput, ...] = ()

@@ -17,7 +17,7 @@ from payengine.plugin import PaymentMethod
 from payengine.storage import Session
 from payengine.vault import Vault
 
-__all__ = ["Tender", "given_tender", "saved_tender", "saved_token"]
+__all__ = ["Tender", "given_tender", "saved_tender", "saved_token", "wallet_tender"]
 
 _SAVED = """
     SELECT kind, customer_id, token_sealed, detached_at, coalesce(gateway, (
@@ -56,6 +56,11 @@ def given_tender(given: MethodInput) -> Tender:
         country=given.country,
         card_digits=given.card_digits,
     )
+
+
+def wallet_tender(method: PaymentMethod, given: MethodInput | None) -> Tender:
+    """What a wallet held, in memory; the client may know the buyer's country."""
+    return Tender(method=method, country=given.country if given is not None else None)
 
 
 async def saved_token(

@@ -17,15 +17,20 @@ from payengine import faults
 from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.errors import NotFound, OperationInFlight, TransitionRefused
+from payengine.fraud.decide import Evaluated
+from payengine.fraud.decisions import Decision
+from payengine.fraud.keeping import decision_event
+from payengine.fraud.rulebook import Ruleset
 from payengine.ledger import open_holds
 from payengine.payments import store
-from payengine.payments.findings import Finding
+from payengine.payments.answered import Answered, stops
+from payengine.payments.findings import Finding, finding_of
 from payengine.payments.means import Means
 from payengine.payments.methods import saved_token
 from payengine.payments.models import Operation, Payment
 from payengine.payments.requests import lookup_request, stored_request
 from payengine.payments.settle import Change, settle
-from payengine.plugin import Amount, Authorize
+from payengine.plugin import Amount, Authorize, FraudContext
 from payengine.registry import Answer
 from payengine.routing import Heard
 from payengine.storage import Session
@@ -41,6 +46,7 @@ class Recorder:
 
     def __init__(self, means: Means) -> None:
         self._means = means
+        self._answered = Answered(means)
 
     async def send(
         self,
@@ -97,16 +103,32 @@ class Recorder:
         )
 
     async def record_first(
-        self, context: TenantContext, payment: Payment, operation: Operation, finding: Finding
+        self,
+        context: TenantContext,
+        payment: Payment,
+        operation: Operation,
+        finding: Finding,
+        *,
+        told: FraudContext | None = None,
     ) -> Change | None:
         """Record the answer to a payment's first operation, without reading it again.
 
-        None where the rows have moved on meanwhile: use `record`.
+        `told` is what the fraud rules were told of the attempt. None where the rows have moved on
+        meanwhile, or where fraud rules stop what was answered: use `record`.
         """
         at = self._means.clock.now(context.tenant_id)
         change = settle(payment, [operation], operation, finding, at=at, wall=wall_now())
         if change is None:
             return None
+        rules = await self._answered.rules(context, finding)
+        if rules is not None and self._answered.concerns(change):
+            if told is None or rules.asked["post_auth"]:
+                return None
+            decision = self._answered.judge(context, rules, told, finding, number=1)
+            if decision is not None:
+                if stops(decision):
+                    return None
+                change = _with_decision(change, decision)
         if not await self._means.batches.settle(context.tenant_id, change):
             return None
         faults.point("after_commit")
@@ -166,8 +188,11 @@ class Recorder:
         """Record the finding; the rows as they then stand.
 
         With `version` (a fencing token), the finding is dropped where the operation has moved on.
-        Raises `OperationInFlight` where others move the operation all the time.
+        What fraud rules undo once the issuer has answered is sent before this returns. Raises
+        `OperationInFlight` where others move the operation all the time.
         """
+        rules = await self._answered.rules(context, finding)
+        asked: tuple[Evaluated, ...] = ()
         for _ in range(_TRIES):
             try:
                 recorded = await self._record(
@@ -176,11 +201,26 @@ class Recorder:
                     operation_id=operation_id,
                     finding=finding,
                     version=version,
+                    rules=rules,
+                    asked=asked,
                 )
             except asyncpg.DeadlockDetectedError:
                 continue
+            except _AskFirst as first:
+                asked = await self._answered.ask(context, first.rules, first.payment, finding)
+                continue
             if recorded is not None:
-                return recorded
+                payment, operation, undoing = recorded
+                if undoing is None:
+                    return payment, operation
+                answer = await self.send(context, undoing)
+                payment, _ = await self.record(
+                    context,
+                    payment_id=payment_id,
+                    operation_id=undoing.id,
+                    finding=finding_of(answer, undoing, source="answer"),
+                )
+                return payment, operation
         raise OperationInFlight
 
     async def _record(
@@ -191,8 +231,12 @@ class Recorder:
         operation_id: str,
         finding: Finding,
         version: int | None,
-    ) -> tuple[Payment, Operation] | None:
-        """One try of `record`; None where the rows moved on between reading and writing."""
+        rules: Ruleset | None,
+        asked: tuple[Evaluated, ...],
+    ) -> tuple[Payment, Operation, Operation | None] | None:
+        """One try of `record`, and what is to be sent to undo it; None where the rows moved on
+        between reading and writing."""
+        undoing = None
         at = self._means.clock.now(context.tenant_id)
         async with self._means.database.tenant(context.tenant_id) as session:
             found = await store.load(session, context.tenant_id, payment_id, lock=True)
@@ -201,17 +245,47 @@ class Recorder:
             payment, operations = found
             operation = next(each for each in operations if each.id == operation_id)
             if version is not None and operation.version != version:
-                return payment, operation
+                return payment, operation, None
             holds = await open_holds(session, context.tenant_id, payment_id)
             change = settle(
                 payment, operations, operation, finding, holds=holds, at=at, wall=wall_now()
             )
             if change is None:
-                return payment, operation
+                return payment, operation, None
+            judged = None
+            if rules is not None and self._answered.concerns(change):
+                if rules.asked["post_auth"] and not asked:
+                    raise _AskFirst(rules, payment)
+                judged = await self._answered.weigh(
+                    session, context, rules, change, operations, finding, asked=asked
+                )
+            if judged is not None:
+                change = judged.change
             written = await store.write_change(session, context.tenant_id, change)
+            if written and judged is not None:
+                undoing = await self._answered.follow(session, context, judged, operations)
             faults.point("before_commit")
         if not written:
             return None
         faults.point("after_commit")
         self.tell(context, change)
-        return change.payment, change.operation
+        return change.payment, change.operation, undoing
+
+
+def _with_decision(change: Change, decision: Decision) -> Change:
+    """The change, and what was decided of it, to be written together."""
+    told = decision_event(decision, at=change.payment.updated_at)
+    return msgspec.structs.replace(
+        change,
+        events=change.events if told is None else (*change.events, told),
+        decision=decision.row(at=wall_now()),
+    )
+
+
+class _AskFirst(Exception):
+    """Rules have a say whose code is not here: they are asked with no transaction open."""
+
+    def __init__(self, rules: Ruleset, payment: Payment) -> None:
+        super().__init__()
+        self.rules = rules
+        self.payment = payment

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
@@ -18,24 +18,28 @@ import msgspec
 from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.events.writing import insert_event
+from payengine.fraud.decide import Evaluated
 from payengine.fraud.decisions import Decision
+from payengine.fraud.keeping import decision_event
 from payengine.fraud.past import Claim, Reading, Recalled, read_past, record_past
 from payengine.fraud.rulebook import Ruleset
-from payengine.fraud.screening import Screening, Subject, subject_context
+from payengine.fraud.screening import Screening, Subject, subject_context, with_past
 from payengine.fraud.tokens import NOBODY
+from payengine.marketplace.dividing import split_payment
+from payengine.marketplace.meant import SplitInput
 from payengine.payments import store
 from payengine.payments.attempts import Intent, Route
 from payengine.payments.batch import Opening, Screened
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, FraudInput
 from payengine.payments.means import Means
 from payengine.payments.models import BLOCKED, Operation, Payment
-from payengine.payments.screening_rows import decision_event, insert_decision, told_before
+from payengine.payments.screening_rows import insert_decision, told_before
 from payengine.payments.settle import event_of
 from payengine.payments.wallets import WalletPayment
 from payengine.plugin.fraud import FraudContext
 from payengine.storage import Session
 
-__all__ = ["Screen", "Verdict", "write_opening"]
+__all__ = ["AskFirst", "Screen", "Verdict", "write_opening"]
 
 #: Makes the intent of an attempt once it is known how it is to be made.
 MakeIntent = Callable[[Payment, Route], Intent]
@@ -44,11 +48,13 @@ MakeIntent = Callable[[Payment, Route], Intent]
 @dataclass(slots=True)
 class Verdict:
     """How an opening ended: the payment as it was written and, where it was not blocked, what is
-    to be sent. Without `opened`, the key has made another payment before."""
+    to be sent. Without `opened`, the key has made another payment before. `told` is what the rules
+    were told."""
 
     payment: Payment
     opened: bool = False
     intent: Intent | None = None
+    told: FraudContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Screen:
     reading: Reading | None
     told: FraudContext
     number: int
+    #: What was said by the rules whose code is not here, once they were asked.
+    asked: list[Evaluated] = field(default_factory=list)
 
     @classmethod
     async def of(
@@ -126,8 +134,39 @@ class Screen:
         """The decision over what is known; without the past where it was wanted, a degraded one."""
         missing = self.reading is not None and recalled is None
         return self.fraud.judge(
-            self.tenant, self.rules, self.told, recalled, number=self.number, missing=missing
+            self.tenant,
+            self.rules,
+            self.told,
+            recalled,
+            number=self.number,
+            missing=missing,
+            asked=self.asked,
         )
+
+    async def ask_elsewhere(self) -> None:
+        """Ask the rules whose code is not here, before anything is written.
+
+        They are told the past as it stands now; the attempt becomes part of it when it is opened.
+        """
+        if not self.rules.asked[self.told.stage]:
+            return
+        recalled = None
+        if self.reading is not None:
+            try:
+                async with self.means.database.tenant(self.tenant.tenant_id) as session:
+                    recalled = (await read_past(session, [self.reading])).get(self.told.payment_id)
+            except asyncpg.PostgresError:
+                pass  # they are told what is known without it
+            else:
+                if recalled is None and self.reading.claim is not None:
+                    return  # the key is taken: what it has made before is answered
+        await self.ask(recalled)
+
+    async def ask(self, recalled: Recalled | None) -> None:
+        """Ask them, told of this past; no transaction may be open."""
+        about = with_past(self.told, self.rules, recalled)
+        rules = self.rules.asked[self.told.stage]
+        self.asked.extend(await self.fraud.asking.ask(self.tenant, rules, about))
 
     async def open(
         self,
@@ -138,19 +177,21 @@ class Screen:
         claimed: bytes,
         key: str,
         wallet: WalletPayment | None,
+        split: SplitInput | None = None,
     ) -> Verdict:
         """Claim the key and write the payment, its decision and, unless blocked, its attempt."""
         verdict = Verdict(payment)
 
         def finish(recalled: Recalled | None) -> Opening:
             decision = self.judge(recalled)
+            verdict.told = decision.context
             opening = _opening(
                 self.tenant, verdict, decision, payment, route, make, key=key, claimed=claimed
             )
-            return msgspec.structs.replace(opening, past=recalled)
+            return msgspec.structs.replace(opening, past=recalled, split=split)
 
         # A wallet's token is spent in the transaction that claims the key: not in a batch.
-        if wallet is None:
+        if wallet is None and split is None:
             screened = Screened(
                 tenant_id=self.tenant.tenant_id,
                 key=key,
@@ -169,10 +210,10 @@ class Screen:
         wallet: WalletPayment | None,
     ) -> Verdict:
         tenant_id = self.tenant.tenant_id
-        for with_past in (True, False):
+        for is_read in (True, False):
             try:
                 async with self.means.database.tenant(tenant_id) as session:
-                    recalled = await self._recall(session) if with_past else None
+                    recalled = await self._recall(session) if is_read else None
                     opening = finish(recalled)
                     earlier = await store.claim_payment(
                         session,
@@ -213,7 +254,14 @@ class Screen:
 
     async def stops_again(self, session: Session, route: Route, *, at: datetime) -> bool:
         """Decide on a further attempt, in the transaction that holds the payment's row, and keep
-        the decision; whether it is blocked. How it is to be made is then told to `route`."""
+        the decision; whether it is blocked. How it is to be made is then told to `route`.
+
+        Raises `AskFirst` where rules are to be asked that may not be asked in a transaction."""
+        if self.rules.asked[self.told.stage] and not self.asked:
+            recalled = None
+            if self.reading is not None:
+                recalled = (await read_past(session, [self.reading])).get(self.told.payment_id)
+            raise AskFirst(self, recalled)
         decision = await self._again(session)
         tenant_id = self.tenant.tenant_id
         await insert_decision(session, tenant_id, decision.row(at=wall_now()))
@@ -238,6 +286,20 @@ class Screen:
         return self.judge(recalled)
 
 
+class AskFirst(Exception):
+    """Rules have a say whose code is not here: the transaction is left, and begun anew."""
+
+    def __init__(self, screen: Screen, recalled: Recalled | None) -> None:
+        super().__init__()
+        self._screen = screen
+        self._recalled = recalled
+
+    async def asked(self) -> list[Evaluated]:
+        """What they say."""
+        await self._screen.ask(self._recalled)
+        return self._screen.asked
+
+
 class _Taken(Exception):
     """The key has made a payment before; what was read is given back."""
 
@@ -260,6 +322,16 @@ async def write_opening(session: Session, tenant_id: uuid.UUID, opening: Opening
         await insert_event(session, tenant_id, event)
     if opening.decision is not None:
         await insert_decision(session, tenant_id, opening.decision)
+    if opening.split is not None:
+        await split_payment(
+            session,
+            tenant_id,
+            opening.split,
+            payment_id=opening.payment.id,
+            amount_minor=opening.payment.amount_minor,
+            currency=opening.payment.currency,
+            at=opening.payment.created_at,
+        )
 
 
 def _opening(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Any
 
-from payengine.events.models import NewEvent
-from payengine.fraud.decisions import Decision, DecisionRow
-from payengine.ids import new_id
+import msgspec
+
+from payengine.fraud.decisions import DecisionRow
+from payengine.payments.models import Payment
+from payengine.plugin.fraud import FraudContext
 from payengine.storage import Session
 from payengine.storage.columns import Columns
 
-__all__ = ["DECISION", "decision_event", "insert_decision", "told_before"]
+__all__ = ["DECISION", "insert_decision", "told_before", "told_context"]
 
 DECISION = Columns(DecisionRow)
 
@@ -38,27 +39,26 @@ async def told_before(
     return None if found is None else (found["number"], found["told"])
 
 
-def decision_event(decision: Decision, *, at: datetime) -> NewEvent | None:
-    """The event of a decision that stops, asks for more or was made without what it needed.
-
-    It names the rules and no facts: whoever hears events need not learn whom a rule knows.
-    """
-    verdict = decision.decided.verdict
-    stopped = verdict in ("review", "challenge", "block", "hard_block")
-    if not stopped and not decision.degraded:
-        return None
-    data: dict[str, Any] = {
-        "verdict": verdict,
-        "rules": list(decision.decided.by),
-        "score": decision.decided.score,
-        "stage": decision.context.stage,
-        "attempt": decision.number,
-        "degraded": decision.degraded,
-    }
-    return NewEvent(
-        id=new_id("evt"),
-        type="fraud.decided" if stopped else "fraud.degraded",
-        payment_id=decision.context.payment_id,
-        data=data,
-        occurred_at=at,
+async def told_context(
+    session: Session, tenant_id: uuid.UUID, payment: Payment
+) -> tuple[int, FraudContext]:
+    """The number of the last decision on the payment, 1 where there is none, and what the rules
+    were told for it, features included; else what its own row says."""
+    named = {"tenant": str(tenant_id), "payment_id": payment.id, "metadata": payment.metadata}
+    before = await told_before(session, tenant_id, payment.id)
+    if before is not None:
+        return before[0], msgspec.convert(before[1] | named, FraudContext)
+    return 1, FraudContext(
+        tenant=str(tenant_id),
+        stage="pre_auth",
+        as_of=payment.created_at,
+        payment_id=payment.id,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        base_minor=payment.amount_minor,
+        base_currency=payment.currency,
+        method_kind=payment.method_kind or "card",
+        off_session=payment.off_session,
+        customer=payment.customer_id,
+        metadata=dict(payment.metadata),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -21,6 +22,7 @@ from payengine.errors import (
     PaymentMethodInvalid,
     TransitionRefused,
 )
+from payengine.fraud.decide import Evaluated
 from payengine.idempotency import fingerprint
 from payengine.ids import new_id
 from payengine.payments import store
@@ -32,13 +34,13 @@ from payengine.payments.findings import Finding, finding_of
 from payengine.payments.fold import made_after
 from payengine.payments.inputs import ConfirmPayment, CreatePayment, MethodInput
 from payengine.payments.means import Means
-from payengine.payments.methods import Tender, given_tender, saved_tender
+from payengine.payments.methods import Tender, given_tender, saved_tender, wallet_tender
 from payengine.payments.models import Operation, Payment
 from payengine.payments.record import Recorder
-from payengine.payments.screened import Screen, write_opening
+from payengine.payments.screened import AskFirst, Screen, write_opening
 from payengine.payments.settle import event_of
 from payengine.payments.wallets import WalletPayment, gateways_for, open_wallet
-from payengine.plugin import PaymentMethod
+from payengine.plugin import FraudContext
 from payengine.registry import EnabledGateway
 from payengine.routing import ActivePolicy, Candidate, Facts
 from payengine.storage import Session
@@ -100,7 +102,7 @@ class PaymentOpening:
                 raise
             return earlier
         payment = _new_payment(request, at=now)
-        route = self._route(context, active, enabled, payment, tender)
+        route = self._route(context, active, enabled, payment, tender, avoid=request.avoid_gateways)
         if route is None:
             earlier = await self._earlier(context, request, claimed)
             if earlier is None:
@@ -123,9 +125,11 @@ class PaymentOpening:
             attempt=intent.attempt,
             operation=intent.operation,
             event=event_of("payment.created", payment, intent.operation, at=now),
+            split=request.split,
         )
         # A wallet's token is spent in the transaction that claims the key: not in a batch.
-        if wallet is not None or not await self._means.batches.open(opening):
+        alone = wallet is not None or request.split is not None
+        if alone or not await self._means.batches.open(opening):
             earlier = await self._open_alone(context, opening, wallet)
             if earlier is not None:
                 return earlier
@@ -143,6 +147,7 @@ class PaymentOpening:
         wallet: WalletPayment | None,
     ) -> PaymentResult:
         """Go on with a payment that fraud rules have a say in."""
+        await screen.ask_elsewhere()
         verdict = await screen.open(
             payment,
             route,
@@ -150,6 +155,7 @@ class PaymentOpening:
             key=request.idempotency_key,
             claimed=claimed,
             wallet=wallet,
+            split=request.split,
         )
         if not verdict.opened:
             earlier = await self._earlier(context, request, claimed)
@@ -159,7 +165,7 @@ class PaymentOpening:
         if verdict.intent is None:
             self._means.nudge()
             return PaymentResult(payment=verdict.payment)
-        return await self._send(context, verdict.payment, verdict.intent, route)
+        return await self._send(context, verdict.payment, verdict.intent, route, told=verdict.told)
 
     async def _earlier(
         self, context: TenantContext, request: CreatePayment, claimed: bytes
@@ -193,6 +199,14 @@ class PaymentOpening:
         return None
 
     async def _try_again(self, context: TenantContext, request: ConfirmPayment) -> PaymentResult:
+        try:
+            return await self._try_once(context, request, asked=[])
+        except AskFirst as first:
+            return await self._try_once(context, request, asked=await first.asked())
+
+    async def _try_once(
+        self, context: TenantContext, request: ConfirmPayment, *, asked: list[Evaluated]
+    ) -> PaymentResult:
         now = self._means.clock.now(context.tenant_id)
         enabled = await self._means.registry.for_tenant(context)
         active = await self._means.router.active(context.tenant_id)
@@ -230,8 +244,10 @@ class PaymentOpening:
                 number=max(number, 2),
                 session=session,
             )
-            if screen is not None and await screen.stops_again(session, route, at=now):
-                return PaymentResult(payment=payment)
+            if screen is not None:
+                screen.asked.extend(asked)
+                if await screen.stops_again(session, route, at=now):
+                    return PaymentResult(payment=payment)
             intent = self._intent(
                 msgspec.structs.replace(
                     payment, saved_payment_method_id=request.saved_payment_method_id
@@ -299,10 +315,11 @@ class PaymentOpening:
         route: Route,
         *,
         alone: bool = True,
+        told: FraudContext | None = None,
     ) -> PaymentResult:
         """Call the gateway and record its answer, or go on to the next gateway where that may be.
 
-        `alone`: the payment has no other operation.
+        `alone`: the payment has no other operation. `told`: what fraud rules were told of it.
         """
         route.begin()
         while True:
@@ -323,7 +340,9 @@ class PaymentOpening:
             payment, intent = following
             alone = False
         if alone:
-            change = await self._recorder.record_first(context, payment, operation, finding)
+            change = await self._recorder.record_first(
+                context, payment, operation, finding, told=told
+            )
             if change is not None:
                 return result_of(change.payment, change.operation)
         return await self._settled(context, payment.id, operation.id, finding)
@@ -353,7 +372,7 @@ class PaymentOpening:
     ) -> Tender:
         """With what is paid; a saved method is read in `session`, else in one of its own."""
         if wallet is not None:
-            return _wallet_tender(wallet.method(), request.payment_method)
+            return wallet_tender(wallet.method(), request.payment_method)
         given: MethodInput | None = request.payment_method
         if given is not None:
             return given_tender(given)
@@ -377,6 +396,8 @@ class PaymentOpening:
         enabled: Sequence[EnabledGateway],
         payment: Payment,
         tender: Tender,
+        *,
+        avoid: tuple[str, ...] = (),
     ) -> Route | None:
         """The way of this request; None where no gateway may take the payment."""
         method = tender.method
@@ -400,7 +421,11 @@ class PaymentOpening:
             card_digits=network_token.number[:8] if network_token else tender.card_digits,
             metadata=payment.metadata,
         )
-        choice = self._means.router.decide(context.tenant_id, active, candidates, facts)
+        decide = partial(self._means.router.decide, context.tenant_id, active)
+        choice = None
+        if avoid:
+            choice = decide([each for each in candidates if each.name not in avoid], facts)
+        choice = choice or decide(candidates, facts)
         if choice is None:
             return None
         return Route(
@@ -427,11 +452,6 @@ def _check_open_to_another_method(payment: Payment) -> None:
         raise OperationInFlight
     if payment.status not in ("DECLINED", "CREATED"):
         raise TransitionRefused(f"A payment that is {payment.status} takes no other method.")
-
-
-def _wallet_tender(method: PaymentMethod, given: MethodInput | None) -> Tender:
-    """What a wallet held, in memory; the client may know the buyer's country."""
-    return Tender(method=method, country=given.country if given is not None else None)
 
 
 def _no_gateway(payment: Payment, tender: Tender) -> GatewayUnavailable:

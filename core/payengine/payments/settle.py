@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from payengine.events.models import NewEvent
+from payengine.fraud.decisions import DecisionRow
 from payengine.ids import new_id
 from payengine.ledger import HoldLine, Posting
 from payengine.payments.books import postings_of
@@ -39,7 +40,10 @@ CONTRADICTED = "dispute_contradicted"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one finding changes; `before` versions guard the write."""
+    """Everything that one finding changes; `before` versions guard the write.
+
+    `decision` is what fraud rules said of it, where that changes nothing.
+    """
 
     payment_before: Payment
     payment: Payment
@@ -49,6 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None
     postings: tuple[Posting, ...]
     events: tuple[NewEvent, ...]
+    decision: DecisionRow | None = None
 
 
 def next_look(tries: int, *, at: datetime) -> datetime:

@@ -26,6 +26,8 @@ from payengine.idempotency import check_key, fingerprint
 from payengine.ids import new_id
 from payengine.ledger import post
 from payengine.ledger.templates import refund_created
+from payengine.marketplace.dividing import split_capture, split_refund
+from payengine.marketplace.meant import check_shares
 from payengine.money import check_amount
 from payengine.payments import store
 from payengine.payments.findings import finding_of
@@ -46,6 +48,7 @@ from payengine.payments.plans import (
     plan_void,
 )
 from payengine.payments.record import Recorder
+from payengine.payments.refunds import RefundScreen
 from payengine.payments.requests import step_request
 from payengine.payments.service import GRACE_MS, PaymentResult, result_of
 from payengine.payments.settle import event_of
@@ -69,6 +72,7 @@ class PaymentSteps:
     def __init__(self, means: Means, recorder: Recorder) -> None:
         self._means = means
         self._recorder = recorder
+        self._refunds = RefundScreen(means)
 
     async def capture(self, context: TenantContext, request: CapturePayment) -> PaymentResult:
         """Take all or a part of what is held.
@@ -103,8 +107,12 @@ class PaymentSteps:
         return await self._take(context, "voidPayment", request, plan)
 
     async def refund(self, context: TenantContext, request: RefundPayment) -> PaymentResult:
-        """Give back all or a part of what was captured; raises `RefundExceedsCaptured`."""
+        """Give back all or a part of what was captured.
+
+        Raises `RefundExceedsCaptured`, and `FraudRefused` where fraud rules stop it.
+        """
         check_text(request.reason, field="reason")
+        check_text(request.in_spite_of_fraud, field="inSpiteOfFraud")
 
         def plan(payment: Payment, operations: list[Operation], at: datetime) -> Plan:
             if request.amount_minor is not None:
@@ -112,7 +120,14 @@ class PaymentSteps:
             amount = request.amount_minor
             return plan_refund(payment, operations, amount_minor=amount, wall=wall_now())
 
-        return await self._take(context, "refundPayment", request, plan)
+        _check_asked(context, request)
+        return await self._means.to_its_end(self._judged_refund(context, request, plan))
+
+    async def _judged_refund(
+        self, context: TenantContext, request: RefundPayment, plan: Planner
+    ) -> PaymentResult:
+        await self._refunds.check(context, request, plan)
+        return await self._run(context, "refundPayment", request, plan)
 
     async def increment(
         self, context: TenantContext, request: IncrementAuthorization
@@ -135,9 +150,7 @@ class PaymentSteps:
     async def _take(
         self, context: TenantContext, mutation: str, request: StepRequest, plan: Planner
     ) -> PaymentResult:
-        context.require("payments:write")
-        check_key(request.idempotency_key)
-        check_id(request.payment_id, "pay", field="paymentId")
+        _check_asked(context, request)
         work = self._run(context, mutation, request, plan)
         return await self._means.to_its_end(work)
 
@@ -175,6 +188,8 @@ class PaymentSteps:
                 operation,
                 event_of(_asked(operation), payment, operation, at=now),
             )
+            if isinstance(request, CapturePayment | RefundPayment) and request.shares:
+                await _divide(session, context, request, payment, operation, at=now)
             if operation.kind == "refund":
                 posting = refund_created(
                     operation_id=operation.id,
@@ -292,6 +307,48 @@ class PaymentSteps:
             session, context, payment, operations, operation, reason="nothing_to_release", at=at
         )
         return PaymentResult(payment=change.payment, operation=change.operation)
+
+
+def _check_asked(context: TenantContext, request: StepRequest) -> None:
+    context.require("payments:write")
+    check_key(request.idempotency_key)
+    check_id(request.payment_id, "pay", field="paymentId")
+    if isinstance(request, CapturePayment | RefundPayment) and request.shares:
+        check_shares(request.shares)
+
+
+async def _divide(
+    session: Session,
+    context: TenantContext,
+    request: CapturePayment | RefundPayment,
+    payment: Payment,
+    operation: Operation,
+    *,
+    at: datetime,
+) -> None:
+    """Write how this capture is divided, or who gives back how much of this refund."""
+    if isinstance(request, RefundPayment):
+        await split_refund(
+            session,
+            context.tenant_id,
+            request.shares,
+            operation_id=operation.id,
+            refunded_minor=operation.amount_minor,
+            payment_id=payment.id,
+            at=at,
+        )
+        return
+    await split_capture(
+        session,
+        context.tenant_id,
+        request.shares,
+        operation_id=operation.id,
+        captured_minor=operation.amount_minor,
+        payment_id=payment.id,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        at=at,
+    )
 
 
 def _check_amount(amount_minor: int, currency: str) -> None:

@@ -111,6 +111,7 @@ _OPERATIONS = f"""
 _OPERATION_MOVES = (
     "status",
     "amount_minor",
+    "final",
     "provider_reference",
     "decline_code",
     "raw_code",

@@ -49,7 +49,8 @@ class RuleManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What one rule declares of itself.
 
     `time_limit_ms` bounds one evaluation; past it `on_error` stands in its place. `remote` says
-    that it is a `RemoteScorer`.
+    that it is a `RemoteScorer`. `needs_checks`: at `post_auth` it abstains wherever the issuer has
+    checked neither the address nor the code, so it need not be asked then.
     """
 
     name: str
@@ -61,6 +62,7 @@ class RuleManifest(msgspec.Struct, frozen=True, kw_only=True):
     time_limit_ms: int = 2
     on_error: OnError = "abstain"
     remote: bool = False
+    needs_checks: bool = False
     settings: type[PluginSettings] = PluginSettings
 
 

@@ -250,7 +250,7 @@ class WebhookEvent(Message, frozen=True, kw_only=True):
     incomplete: bool = False
 
 
-DisputeStatus = Literal["needs_response", "under_review", "won", "lost"]
+DisputeStatus = Literal["needs_response", "under_review", "won", "lost", "unmodelled"]
 
 
 class DisputeReport(Message, frozen=True, kw_only=True):
@@ -260,11 +260,14 @@ class DisputeReport(Message, frozen=True, kw_only=True):
     `amount` is what the buyer's bank takes back and `fee_minor` the provider's fee for it, in the
     same currency; `fee_returned` says that the provider has given that fee back. `reason` is the
     provider's or scheme's reason code, `evidence_due_at` the last instant at which evidence counts.
+    A status that the plugin does not know is `unmodelled`, with the provider's own word in
+    `raw_status`: the dispute stays as it was, and people are told.
     """
 
     reference: str
     status: DisputeStatus
     amount: Amount
+    raw_status: str = ""
     reason: str = ""
     fee_minor: int = 0
     fee_returned: bool = False

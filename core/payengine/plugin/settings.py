@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +28,8 @@ Secret = Annotated[str, msgspec.Meta(extra_json_schema={"writeOnly": True, "form
 
 #: Where msgspec says that a value is at fault: `… - at `$.fee_bps``.
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+#: Of so many classes it is remembered which fields are secret: a start asks for each several times.
+_CLASSES = 512
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`")
 
 
@@ -40,6 +43,7 @@ def settings_schema(settings: type[PluginSettings]) -> dict[str, Any]:
     return {**schema, "$defs": components} if components else schema
 
 
+@lru_cache(maxsize=_CLASSES)
 def secret_fields(settings: type[PluginSettings]) -> frozenset[str]:
     """The names of the fields whose values are sealed."""
     properties = settings_schema(settings).get("properties", {})

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from payengine.registry.answers import Answer, AnswerKind, CallKind, judge
 from payengine.registry.breaker import Breakers, BreakerState
+from payengine.registry.calculators import CalculatorDesk
 from payengine.registry.guard import Guard
 from payengine.registry.hosting import Hosting
-from payengine.registry.loader import (
-    InstalledPlugins,
-    LoadedGateway,
-    LoadedPlugin,
-    LoadedRateSource,
-    LoadedRule,
-    PluginInfo,
-)
+from payengine.registry.kyc import KycDesk
+from payengine.registry.loader import InstalledPlugins, LoadedPlugin, PluginInfo
+from payengine.registry.notifiers import NotifierDesk
+from payengine.registry.offered import LoadedGateway, LoadedRail, LoadedRateSource, LoadedRule
+from payengine.registry.parsers import ParserDesk
+from payengine.registry.rails import RailAnswer, RailDesk
 from payengine.registry.rates import RateDesk
 from payengine.registry.registry import EnabledGateway, Registry
 from payengine.registry.tenant_settings import PluginState
@@ -29,17 +28,24 @@ __all__ = [
     "AnswerKind",
     "BreakerState",
     "Breakers",
+    "CalculatorDesk",
     "CallKind",
     "EnabledGateway",
     "Guard",
     "Hosting",
     "InstalledPlugins",
+    "KycDesk",
     "LoadedGateway",
     "LoadedPlugin",
+    "LoadedRail",
     "LoadedRateSource",
     "LoadedRule",
+    "NotifierDesk",
+    "ParserDesk",
     "PluginInfo",
     "PluginState",
+    "RailAnswer",
+    "RailDesk",
     "RateDesk",
     "Registry",
     "WalletDesk",

@@ -52,6 +52,7 @@ def certify(report: PluginReport, *, at: datetime) -> dict[str, Any]:
         "in_process": plain["gateways"],
         "in_host": plain["in_host"],
         "rules": plain["rules"],
+        "rails": plain["rails"],
         "faults_survived": list(dict.fromkeys(survived)),
     }
     return {**certificate, "digest": digest_of(certificate)}
@@ -108,6 +109,9 @@ def _page(certificate: dict[str, Any]) -> str:
     for rule in certificate["rules"]:
         lines += ["", f"## Fraud rule: {rule['rule']}", "", "| promise | kept |", "|---|---|"]
         lines += [_row(result) for result in rule["results"]]
+    for rail in certificate["rails"]:
+        lines += ["", f"## Payout rail: {rail['rail']}", "", "| promise | kept |", "|---|---|"]
+        lines += [_row(result) for result in rail["results"]]
     lines += ["", "## Faults survived", ""]
     lines += [f"- {fault}" for fault in certificate["faults_survived"]] or ["None was tried."]
     return "\n".join(lines) + "\n"

@@ -91,6 +91,7 @@ def _print_info(info: PluginInfo) -> None:
         return
     world = ", test worlds only" if info.test_worlds_only else ""
     kinds = {"gateways": info.gateways, "wallets": info.wallets, "fraud rules": info.rules}
+    kinds |= {"payout rails": info.payout_rails}
     named = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
     offers = "; ".join(named) or "gateways: none"
     place = ", in a plugin host" if info.place == "host" else ""
@@ -111,6 +112,12 @@ def _print_report(report: PluginReport) -> None:
     for rule in report.rules:
         print(f"\nFraud rule {rule.rule}")
         for result in rule.results:
+            print(f"  {_MARKS[result.verdict]}  {result.title}")
+            if result.message:
+                print(f"        {result.message}")
+    for rail in report.rails:
+        print(f"\nPayout rail {rail.rail}")
+        for result in rail.results:
             print(f"  {_MARKS[result.verdict]}  {result.title}")
             if result.message:
                 print(f"        {result.message}")

@@ -7,11 +7,11 @@ here vouches for is never imported into this process: its plugin host imports it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 import pluggy
@@ -19,42 +19,35 @@ import pluggy
 from payengine.errors import PluginIncompatible, PluginNotFound
 from payengine.host.plugin import HostedPlugin, NotLoaded
 from payengine.host.supervisor import PluginHost
-from payengine.plugin import (
-    ENTRY_POINT_GROUP,
-    FraudRule,
-    Gateway,
-    HookSpecs,
-    Manifest,
-    PluginSettings,
-    RateManifest,
-    RateSource,
-    RemoteScorer,
-    RuleManifest,
-    Wallet,
-    WalletManifest,
-)
+from payengine.plugin import ENTRY_POINT_GROUP, HookSpecs, PluginSettings
 from payengine.registry.answers import clean_text, said_by
 from payengine.registry.hosting import Hosting
-from payengine.registry.manifests import (
-    manifest_of,
-    rate_manifest_of,
-    rule_manifest_of,
-    wallet_manifest_of,
+from payengine.registry.offered import (
+    LoadedCalculator,
+    LoadedGateway,
+    LoadedKycCheck,
+    LoadedNotifier,
+    LoadedRail,
+    LoadedRateSource,
+    LoadedRule,
+    LoadedWallet,
+    Offers,
+    offers_of,
 )
 
-__all__ = [
-    "InstalledPlugins",
-    "LoadedGateway",
-    "LoadedPlugin",
-    "LoadedRateSource",
-    "LoadedRule",
-    "LoadedWallet",
-    "PluginInfo",
-    "load_one",
-]
+__all__ = ["InstalledPlugins", "LoadedPlugin", "PluginInfo", "load_one"]
 
-#: The most gateways, and the most wallets, of one plugin.
-_MOST_GATEWAYS = 50
+LoadedT = TypeVar(
+    "LoadedT",
+    LoadedCalculator,
+    LoadedGateway,
+    LoadedKycCheck,
+    LoadedNotifier,
+    LoadedRail,
+    LoadedRateSource,
+    LoadedRule,
+    LoadedWallet,
+)
 
 
 class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,64 +69,26 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     wallets: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     rate_sources: tuple[str, ...] = ()
+    payout_rails: tuple[str, ...] = ()
+    kyc_checks: tuple[str, ...] = ()
+    tax_calculators: tuple[str, ...] = ()
+    notifiers: tuple[str, ...] = ()
     test_worlds_only: bool = False
     place: Literal["process", "host"] = "process"
 
 
-class LoadedGateway(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway and the manifest that it had when it was loaded."""
+class LoadedPlugin(Offers, frozen=True, kw_only=True):
+    """A plugin that keeps the contract, with all that it offers; `source` is its module or object.
 
-    name: str
-    plugin: str
-    manifest: Manifest
-    gateway: Gateway
-
-
-class LoadedWallet(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet and the manifest that it had when it was loaded."""
-
-    name: str
-    plugin: str
-    manifest: WalletManifest
-    wallet: Wallet
-
-
-class LoadedRateSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A rate source and the manifest that it had when it was loaded."""
-
-    name: str
-    plugin: str
-    manifest: RateManifest
-    source: RateSource
-
-
-class LoadedRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A fraud rule and the manifest that it had when it was loaded; `rule` is a `RemoteScorer`
-    where the manifest says `remote`. `hosted`: its code runs in a plugin host."""
-
-    name: str
-    plugin: str
-    manifest: RuleManifest
-    rule: FraudRule | RemoteScorer
-    hosted: bool = False
-
-
-class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin that keeps the contract; `source` is its module or object.
-
-    All gateways, wallets, rate sources and remote scorers of a plugin share one settings class: a
-    tenant sets a plugin up once. Its other fraud rules have settings of their own each.
+    What it offers shares one settings class: a tenant sets a plugin up once. Only its fraud rules
+    that run here have settings of their own each.
     """
 
     info: PluginInfo
     source: Any
     settings: type[PluginSettings]
-    gateways: tuple[LoadedGateway, ...]
     enabled_by_default_in_test: bool
     hooks: pluggy.PluginManager
-    wallets: tuple[LoadedWallet, ...] = ()
-    rules: tuple[LoadedRule, ...] = ()
-    rate_sources: tuple[LoadedRateSource, ...] = ()
 
 
 class InstalledPlugins:
@@ -144,22 +99,16 @@ class InstalledPlugins:
         self.ready: Mapping[str, LoadedPlugin] = MappingProxyType(
             {plugin.info.name: plugin for plugin in ready}
         )
-        gateways = {one.name: one for plugin in ready for one in plugin.gateways}
-        #: By name, in the order of the names.
-        self.gateways: Mapping[str, LoadedGateway] = MappingProxyType(
-            dict(sorted(gateways.items()))
-        )
-        wallets = {one.name: one for plugin in ready for one in plugin.wallets}
-        #: By name, which is the kind of method that each opens.
-        self.wallets: Mapping[str, LoadedWallet] = MappingProxyType(dict(sorted(wallets.items())))
-        rules = {one.name: one for plugin in ready for one in plugin.rules}
-        #: By name, in the order of the names.
-        self.rules: Mapping[str, LoadedRule] = MappingProxyType(dict(sorted(rules.items())))
-        sources = {one.name: one for plugin in ready for one in plugin.rate_sources}
-        #: By name, in the order of the names.
-        self.rate_sources: Mapping[str, LoadedRateSource] = MappingProxyType(
-            dict(sorted(sources.items()))
-        )
+        #: By name, in the order of the names, as are all the others.
+        self.gateways = _by_name(one for plugin in ready for one in plugin.gateways)
+        #: A wallet's name is the kind of method that it opens.
+        self.wallets = _by_name(one for plugin in ready for one in plugin.wallets)
+        self.rules = _by_name(one for plugin in ready for one in plugin.rules)
+        self.rate_sources = _by_name(one for plugin in ready for one in plugin.rate_sources)
+        self.payout_rails = _by_name(one for plugin in ready for one in plugin.payout_rails)
+        self.kyc_checks = _by_name(one for plugin in ready for one in plugin.kyc_checks)
+        self.tax_calculators = _by_name(one for plugin in ready for one in plugin.tax_calculators)
+        self.notifiers = _by_name(one for plugin in ready for one in plugin.notifiers)
 
     @classmethod
     def load(
@@ -217,10 +166,16 @@ class InstalledPlugins:
             raise PluginNotFound(f"No plugin offers the gateway {name[:100]!r}.")
         return found
 
-    def offered(self, hook: Literal["commands", "web"]) -> dict[str, tuple[Any, ...]]:
+    def offered(
+        self, hook: Literal["commands", "web", "settlement_parsers"]
+    ) -> dict[str, tuple[Any, ...]]:
         """What each ready plugin returns from the hook; one that raises offers nothing."""
         offers = {name: _offers(plugin, hook) for name, plugin in self.ready.items()}
         return {name: objects for name, objects in offers.items() if objects}
+
+
+def _by_name(found: Iterable[LoadedT]) -> Mapping[str, LoadedT]:
+    return MappingProxyType({one.name: one for one in sorted(found, key=lambda one: one.name)})
 
 
 def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
@@ -238,19 +193,12 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
     unknown = sorted(caller.name for caller in callers if not caller.has_spec())
     if unknown:
         raise PluginIncompatible(f"The contract has no hook named {', '.join(unknown)}.")
-    gateways = tuple(_gateways_of(hooks, plugin=origin.name))
-    wallets = tuple(_wallets_of(hooks, plugin=origin.name))
-    rules = tuple(_rules_of(hooks, plugin=origin.name, hosted=origin.place == "host"))
-    sources = tuple(_rate_sources_of(hooks, plugin=origin.name))
-    manifests: list[Manifest | WalletManifest | RuleManifest | RateManifest] = [
-        *(one.manifest for one in gateways),
-        *(one.manifest for one in wallets),
-        *(one.manifest for one in rules if one.manifest.remote),
-        *(one.manifest for one in sources),
-    ]
+    offers = offers_of(hooks, plugin=origin.name, hosted=origin.place == "host")
+    manifests = offers.with_settings()
     classes = {one.settings for one in manifests} or {PluginSettings}
     if len(classes) > 1:
         raise PluginIncompatible("Its gateways name different classes of settings.")
+    gateways, rules = offers.gateways, offers.rules
     first = manifests[0] if manifests else rules[0].manifest if rules else None
     info = msgspec.structs.replace(
         origin,
@@ -258,84 +206,18 @@ def load_one(source: object, *, origin: PluginInfo) -> LoadedPlugin:
         version=origin.version or (first.version if first else ""),
         contract=first.contract if first else "",
         title=first.title if first else origin.name,
-        gateways=tuple(one.name for one in gateways),
-        wallets=tuple(one.name for one in wallets),
-        rules=tuple(one.name for one in rules),
-        rate_sources=tuple(one.name for one in sources),
         test_worlds_only=any(one.manifest.test_worlds_only for one in gateways),
+        **offers.names(),
     )
     return LoadedPlugin(
         info=info,
         source=source,
         settings=classes.pop(),
-        gateways=gateways,
         enabled_by_default_in_test=bool(gateways)
         and all(one.manifest.enabled_by_default_in_test for one in gateways),
         hooks=hooks,
-        wallets=wallets,
-        rules=rules,
-        rate_sources=sources,
+        **msgspec.structs.asdict(offers),
     )
-
-
-def _gateways_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedGateway]:
-    offered = [one for answer in hooks.hook.gateways() for one in answer]
-    if len(offered) > _MOST_GATEWAYS:
-        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} gateways.")
-    found: dict[str, LoadedGateway] = {}
-    for gateway in offered:
-        manifest = manifest_of(gateway)
-        if manifest.name in found:
-            raise PluginIncompatible(f"It offers two gateways named {manifest.name!r}.")
-        found[manifest.name] = LoadedGateway(
-            name=manifest.name, plugin=plugin, manifest=manifest, gateway=gateway
-        )
-    return tuple(found.values())
-
-
-def _wallets_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedWallet]:
-    offered = [one for answer in hooks.hook.wallets() for one in answer]
-    if len(offered) > _MOST_GATEWAYS:
-        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} wallets.")
-    found: dict[str, LoadedWallet] = {}
-    for wallet in offered:
-        manifest = wallet_manifest_of(wallet)
-        if manifest.name in found:
-            raise PluginIncompatible(f"It offers two wallets named {manifest.name!r}.")
-        found[manifest.name] = LoadedWallet(
-            name=manifest.name, plugin=plugin, manifest=manifest, wallet=wallet
-        )
-    return tuple(found.values())
-
-
-def _rules_of(hooks: pluggy.PluginManager, *, plugin: str, hosted: bool) -> Sequence[LoadedRule]:
-    offered = [one for answer in hooks.hook.fraud_rules() for one in answer]
-    if len(offered) > _MOST_GATEWAYS:
-        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} fraud rules.")
-    found: dict[str, LoadedRule] = {}
-    for rule in offered:
-        manifest = rule_manifest_of(rule)
-        if manifest.name in found:
-            raise PluginIncompatible(f"It offers two fraud rules named {manifest.name!r}.")
-        found[manifest.name] = LoadedRule(
-            name=manifest.name, plugin=plugin, manifest=manifest, rule=rule, hosted=hosted
-        )
-    return tuple(found.values())
-
-
-def _rate_sources_of(hooks: pluggy.PluginManager, *, plugin: str) -> Sequence[LoadedRateSource]:
-    offered = [one for answer in hooks.hook.rate_sources() for one in answer]
-    if len(offered) > _MOST_GATEWAYS:
-        raise PluginIncompatible(f"It offers more than {_MOST_GATEWAYS} rate sources.")
-    found: dict[str, LoadedRateSource] = {}
-    for source in offered:
-        manifest = rate_manifest_of(source)
-        if manifest.name in found:
-            raise PluginIncompatible(f"It offers two rate sources named {manifest.name!r}.")
-        found[manifest.name] = LoadedRateSource(
-            name=manifest.name, plugin=plugin, manifest=manifest, source=source
-        )
-    return tuple(found.values())
 
 
 def _offers(plugin: LoadedPlugin, hook: str) -> tuple[Any, ...]:
@@ -410,6 +292,10 @@ def _check_unique(plugin: LoadedPlugin, ready: Sequence[LoadedPlugin]) -> None:
             ("wallet", other.info.wallets, plugin.info.wallets),
             ("fraud rule", other.info.rules, plugin.info.rules),
             ("rate source", other.info.rate_sources, plugin.info.rate_sources),
+            ("payout rail", other.info.payout_rails, plugin.info.payout_rails),
+            ("KYC check", other.info.kyc_checks, plugin.info.kyc_checks),
+            ("tax calculator", other.info.tax_calculators, plugin.info.tax_calculators),
+            ("notifier", other.info.notifiers, plugin.info.notifiers),
         ):
             taken = sorted(set(theirs) & set(own))
             if taken:

@@ -7,7 +7,7 @@ sentence what the author has to change.
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,14 +18,22 @@ from payengine.plugin import (
     FraudRule,
     Gateway,
     Increments,
+    KycCheck,
+    KycManifest,
     Manifest,
+    Notifier,
+    NotifierManifest,
+    PayoutRail,
     PluginSettings,
+    RailManifest,
     RateManifest,
     RateSource,
     RemoteScorer,
     RuleManifest,
     SavesMethods,
     Statement,
+    TaxCalculator,
+    TaxManifest,
     Wallet,
     WalletManifest,
     WalletSessions,
@@ -35,9 +43,13 @@ from payengine.plugin import (
 
 __all__ = [
     "check_contract",
+    "kyc_manifest_of",
     "manifest_of",
+    "notifier_manifest_of",
+    "rail_manifest_of",
     "rate_manifest_of",
     "rule_manifest_of",
+    "tax_manifest_of",
     "wallet_manifest_of",
 ]
 
@@ -53,7 +65,33 @@ _LONGEST_PENDING_S = 366 * 86_400
 _LONGEST_RULE_MS = 5
 _LONGEST_REMOTE_MS = 2_000
 
-ManifestT = TypeVar("ManifestT", Manifest, WalletManifest, RuleManifest, RateManifest)
+_DESTINATION = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_PAID_FROM = re.compile(r"(?:bank|psp_receivable):[a-z][a-z0-9_-]{0,62}")
+_LARGEST_BATCH = 1_000
+_LARGEST_STEP = 1_000_000
+
+_AnyManifest: TypeAlias = (
+    Manifest
+    | WalletManifest
+    | RuleManifest
+    | RateManifest
+    | RailManifest
+    | KycManifest
+    | NotifierManifest
+    | TaxManifest
+)
+
+ManifestT = TypeVar(
+    "ManifestT",
+    Manifest,
+    WalletManifest,
+    RuleManifest,
+    RateManifest,
+    RailManifest,
+    KycManifest,
+    NotifierManifest,
+    TaxManifest,
+)
 
 
 def check_contract(contract: object) -> None:
@@ -114,6 +152,71 @@ def rate_manifest_of(source: object) -> RateManifest:
     return manifest
 
 
+def kyc_manifest_of(check: object) -> KycManifest:
+    """The KYC check's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(check, KycManifest)
+    _check_names(manifest)
+    _check_concurrency(manifest)
+    _check_settings(manifest)
+    if not isinstance(check, KycCheck):
+        raise PluginIncompatible("The KYC check lacks the method check_vendor.")
+    return manifest
+
+
+def notifier_manifest_of(notifier: object) -> NotifierManifest:
+    """The notifier's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(notifier, NotifierManifest)
+    _check_names(manifest)
+    _check_concurrency(manifest)
+    _check_settings(manifest)
+    if not isinstance(notifier, Notifier):
+        raise PluginIncompatible("The notifier lacks the method notify.")
+    return manifest
+
+
+def tax_manifest_of(calculator: object) -> TaxManifest:
+    """The calculator's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(calculator, TaxManifest)
+    _check_names(manifest)
+    _check_concurrency(manifest)
+    _check_settings(manifest)
+    if not isinstance(calculator, TaxCalculator):
+        raise PluginIncompatible("The tax calculator lacks the method tax_rates.")
+    return manifest
+
+
+def rail_manifest_of(rail: object) -> RailManifest:
+    """The payout rail's checked manifest; raises `PluginIncompatible` that says what is wrong."""
+    manifest = _declared(rail, RailManifest)
+    _check_names(manifest)
+    _check_concurrency(manifest)
+    _require(bool(manifest.destinations), "destinations is empty")
+    for field, codes, pattern in (
+        ("currencies", manifest.currencies, _CURRENCY),
+        ("countries", manifest.countries, _COUNTRY),
+        ("destinations", manifest.destinations, _DESTINATION),
+        ("steps", tuple(manifest.steps), _CURRENCY),
+    ):
+        bad = [code for code in codes if not pattern.fullmatch(code)]
+        _require(not bad, f"{field} contains {_shown(bad[:1])}")
+    _require(
+        all(1 <= step <= _LARGEST_STEP for step in manifest.steps.values()),
+        f"steps holds one that is not 1 to {_LARGEST_STEP}",
+    )
+    _require(1 <= manifest.max_batch <= _LARGEST_BATCH, f"max_batch is not 1 to {_LARGEST_BATCH}")
+    _require(manifest.key_window_s >= 0, "key_window_s is negative")
+    _require(manifest.lookup_consistent_after_ms >= 0, "lookup_consistent_after_ms is negative")
+    _require(0 <= manifest.returns_s <= _LONGEST_PENDING_S, "returns_s is not 0 to a year")
+    _require(
+        bool(_PAID_FROM.fullmatch(manifest.paid_from)),
+        "paid_from is neither bank:NAME nor psp_receivable:NAME",
+    )
+    _check_settings(manifest)
+    if not isinstance(rail, PayoutRail):
+        raise PluginIncompatible("The payout rail lacks the method send or look_up.")
+    return manifest
+
+
 def rule_manifest_of(rule: object) -> RuleManifest:
     """The rule's checked manifest; raises `PluginIncompatible` that says what is wrong."""
     manifest = _declared(rule, RuleManifest)
@@ -152,7 +255,7 @@ def _declared(source: object, kind: type[ManifestT]) -> ManifestT:
         raise PluginIncompatible(f"The manifest is malformed: {problem}.") from None
 
 
-def _check_names(manifest: Manifest | WalletManifest | RuleManifest | RateManifest) -> None:
+def _check_names(manifest: _AnyManifest) -> None:
     _require(
         bool(_NAME.fullmatch(manifest.name)),
         "name is not a lower-case letter and up to 62 of a-z, 0-9, _ and -",
@@ -176,7 +279,15 @@ def _check_texts(manifest: Manifest) -> None:
     _require("authorize" in manifest.operations, "operations lacks authorize")
 
 
-def _check_concurrency(manifest: Manifest | WalletManifest | RateManifest) -> None:
+def _check_concurrency(
+    manifest: Manifest
+    | WalletManifest
+    | RateManifest
+    | RailManifest
+    | KycManifest
+    | NotifierManifest
+    | TaxManifest,
+) -> None:
     _require(
         1 <= manifest.max_concurrency <= _LARGEST_CONCURRENCY,
         f"max_concurrency is not 1 to {_LARGEST_CONCURRENCY}",
@@ -193,7 +304,7 @@ def _check_numbers(manifest: Manifest) -> None:
     )
 
 
-def _check_settings(manifest: Manifest | WalletManifest | RuleManifest | RateManifest) -> None:
+def _check_settings(manifest: _AnyManifest) -> None:
     settings: object = manifest.settings
     _require(
         isinstance(settings, type) and issubclass(settings, PluginSettings),

@@ -24,7 +24,8 @@ from payengine.plugin import (
     ToldRates,
 )
 from payengine.registry.guard import Guard
-from payengine.registry.loader import InstalledPlugins, LoadedRateSource
+from payengine.registry.loader import InstalledPlugins
+from payengine.registry.offered import LoadedRateSource
 from payengine.registry.tenant_settings import TenantSettings
 
 __all__ = ["MAX_RATES", "RateDesk"]
@@ -43,6 +44,10 @@ class RateDesk:
         self._plugins = plugins
         self._settings = settings
         self._guard = guard
+
+    def names(self) -> tuple[str, ...]:
+        """The installed rate sources, by their names."""
+        return tuple(self._plugins.rate_sources)
 
     def source(self, name: str) -> LoadedRateSource:
         """The rate source of this name; raises `PluginNotFound`."""

@@ -35,10 +35,17 @@ from payengine.plugin import (
     to_plain,
 )
 from payengine.registry.answers import Answer, CallKind, clean_text, judge_event, said_by
+from payengine.registry.calculators import CalculatorDesk
 from payengine.registry.guard import Guard
 from payengine.registry.hosting import Hosting
-from payengine.registry.loader import InstalledPlugins, LoadedGateway, PluginInfo
+from payengine.registry.kyc import KycDesk
+from payengine.registry.loader import InstalledPlugins, PluginInfo
+from payengine.registry.notifiers import NotifierDesk
+from payengine.registry.offered import LoadedGateway
+from payengine.registry.parsers import ParserDesk
+from payengine.registry.rails import RailDesk
 from payengine.registry.rates import RateDesk
+from payengine.registry.scorers import ScorerDesk
 from payengine.registry.tenant_settings import OpenedPlugin, PluginState, TenantSettings
 from payengine.registry.threads import Threads
 from payengine.registry.wallets import WalletDesk
@@ -96,6 +103,12 @@ class Registry:
         )
         self.wallets = WalletDesk(plugins, self._settings, self.guard)
         self.rates = RateDesk(plugins, self._settings, self.guard)
+        self.scorers = ScorerDesk(plugins, self._settings, self.guard)
+        self.rails = RailDesk(plugins, self._settings, self.guard)
+        self.kyc = KycDesk(plugins, self._settings, self.guard)
+        self.notifiers = NotifierDesk(plugins, self._settings, self.guard)
+        self.calculators = CalculatorDesk(plugins, self._settings, self.guard)
+        self.parsers = ParserDesk(plugins)
 
     @classmethod
     def load(
@@ -121,7 +134,8 @@ class Registry:
         """Let gateways that hold connections let go of them; what one raises is its own affair."""
         gateways = [one.gateway for one in self.installed.gateways.values()]
         wallets = [one.wallet for one in self.installed.wallets.values()]
-        for offered in (*gateways, *wallets):
+        rails = [one.rail for one in self.installed.payout_rails.values()]
+        for offered in (*gateways, *wallets, *rails):
             release = getattr(offered, "aclose", None)
             if release is not None:
                 with contextlib.suppress(Exception):

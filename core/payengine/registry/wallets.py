@@ -39,7 +39,8 @@ from payengine.plugin import (
 )
 from payengine.registry.answers import clean_text
 from payengine.registry.guard import Guard
-from payengine.registry.loader import InstalledPlugins, LoadedWallet
+from payengine.registry.loader import InstalledPlugins
+from payengine.registry.offered import LoadedWallet
 from payengine.registry.tenant_settings import TenantSettings
 
 __all__ = ["WalletDesk"]

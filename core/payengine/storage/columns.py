@@ -23,6 +23,7 @@ _CASTS: dict[Any, str] = {
     datetime: "timestamptz",
     bytes: "bytea",
     dict: "jsonb",
+    list: "jsonb",
     tuple: "text[]",
 }
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 import asyncpg
@@ -28,6 +29,10 @@ _STATEMENT_TIMEOUT_MS = 30_000
 _STATEMENT_CACHE = 512
 _IDLE_TIMEOUT_MS = 10_000
 _CLOSE_S = 5.0
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+#: A queue's index keeps what has left it until the next vacuum. A plain scan marks that and does
+#: not look at it again; a bitmap scan would, each time.
+_QUEUES = MappingProxyType({"enable_bitmapscan": "off"})
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ class Database:
     async def open(cls, url: str, *, pool_size: int = 10) -> Self:
         """Connect to `url`, whose user is a member of the three roles; raises asyncpg's errors."""
         app = await _open_pool(url, role="payengine_app", size=pool_size)
-        worker = await _open_pool(url, role="payengine_worker", size=2)
+        worker = await _open_pool(url, role="payengine_worker", size=2, settings=_QUEUES)
         door = await _open_pool(url, role="payengine_door", size=2)
         return cls(app, worker, door)
 
@@ -115,19 +120,28 @@ class Database:
         clock; what passes from then on is the wait for the commit. Raises `DatabaseUnavailable`,
         and asyncpg's errors, after which nothing was written.
         """
+        rows = await self._call(self._app, function, argument)
+        ended = rows[-1]["ended_at"].timestamp() if rows else time.time()
+        timings.add_commit(max(time.time() - ended, 0.0))
+        return rows
+
+    async def worker_call(self, function: str, argument: Any) -> list[asyncpg.Record]:
+        """Call a function of the worker's, which sees what `worker` does: one message, one commit.
+
+        Raises what `call` raises.
+        """
+        return await self._call(self._worker, function, argument)
+
+    async def _call(self, pool: asyncpg.Pool, function: str, argument: Any) -> list[asyncpg.Record]:
         self.counters.statements += 1
         timings.add_statement()
         try:
-            rows: list[asyncpg.Record] = await self._app.fetch(
-                f"SELECT * FROM {function}($1)", argument
-            )
+            rows: list[asyncpg.Record] = await pool.fetch(f"SELECT * FROM {function}($1)", argument)
         except asyncpg.DataError:
             raise
         except _AWAY as lost:
             raise DatabaseUnavailable from lost
         self.counters.commits += 1
-        ended = rows[-1]["ended_at"].timestamp() if rows else time.time()
-        timings.add_commit(max(time.time() - ended, 0.0))
         return rows
 
     @asynccontextmanager
@@ -170,7 +184,9 @@ class Database:
         return [row["id"] for row in rows]
 
 
-async def _open_pool(url: str, *, role: str, size: int) -> asyncpg.Pool:
+async def _open_pool(
+    url: str, *, role: str, size: int, settings: Mapping[str, str] = _NO_SETTINGS
+) -> asyncpg.Pool:
     return await asyncpg.create_pool(
         url,
         min_size=1,
@@ -190,5 +206,6 @@ async def _open_pool(url: str, *, role: str, size: int) -> asyncpg.Pool:
             # A process that is frozen inside a transaction loses it, and its locks with it.
             "idle_in_transaction_session_timeout": str(_IDLE_TIMEOUT_MS),
             "timezone": "UTC",
+            **settings,
         },
     )

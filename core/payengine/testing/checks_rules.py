@@ -189,6 +189,13 @@ def rule_verdicts_are_valid(case: RuleCase) -> None:
     for context in samples if case.manifest.remote else case.contexts():
         verdict = _verdict(case, context)
         _require_valid(verdict)
+        require(
+            not case.manifest.needs_checks
+            or context.stage != "post_auth"
+            or (context.address_ok, context.cvc_ok) != (None, None)
+            or verdict.verdict == "abstain",
+            "it needs_checks, and says something where the issuer has checked nothing",
+        )
         wire = msgspec.json.encode(to_plain(verdict))
         again = from_plain(msgspec.json.decode(wire), RuleVerdict)
         require(again == verdict, f"the verdict changes on its way: {verdict}")

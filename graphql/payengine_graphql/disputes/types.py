@@ -55,6 +55,7 @@ class DisputeReportStatus(Enum):
     UNDER_REVIEW = _value("under_review", "The bank decides.")
     WON = _value("won", "The merchant has won.")
     LOST = _value("lost", "The buyer has won.")
+    UNMODELLED = _value("unmodelled", "Something that nobody here knows: nothing was changed.")
 
 
 @strawberry.enum(description="What was asked of the provider.")

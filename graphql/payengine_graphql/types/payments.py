@@ -14,6 +14,7 @@ from payengine.plugin import from_plain
 from payengine.plugin.declines import decline_rule
 
 from payengine_graphql.context import Wire
+from payengine_graphql.marketplace.splits import PaymentSplit
 from payengine_graphql.scalars import JSON, Currency, DateTime
 from payengine_graphql.types.customers import (
     Customer,
@@ -341,6 +342,13 @@ class Payment(Node):
         rows = await info.context.loaders.operations.load(self.row.id)
         refunds = [row for row in rows if row.kind == "refund"]
         return [show_refund(row) for row in refunds[: check_first(first)]]
+
+    @computed("How it is divided among its owners. Needs the scope `accounts:read`.")
+    async def split(self, info: Wire) -> PaymentSplit | None:
+        """By the loader; None where all of it is the platform's."""
+        info.context.require("accounts:read")
+        found = await info.context.loaders.splits.load(self.row.id)
+        return PaymentSplit(divided=found) if found else None
 
 
 def _decline(code: str | None) -> Decline | None:

@@ -155,6 +155,7 @@ class BankTransferGateway:
         return [
             movement_of(one)
             for one in await self.desk.run(books.store.booked, call.account, **span)
+            if one.kind != "payout"  # it is no payment's
         ]
 
     async def save_method(self, call: Call, request: SaveMethod) -> SavedToken:

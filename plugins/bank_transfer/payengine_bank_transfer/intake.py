@@ -25,6 +25,8 @@ __all__ = ["AssignRefused", "Taken", "assign", "dismiss", "summed", "take_in"]
 
 #: Reports that a file was sent twice: the first one counts.
 _DUPLICATE = frozenset({"DUPL", "AM05"})
+#: What goes from us to somebody.
+_OUTGOING = frozenset({"refund", "payout"})
 _TO_COME = frozenset({"awaited", "ordered", "submitted"})
 
 
@@ -150,9 +152,9 @@ class _Round:
         if line.is_return:
             return self._came_back(kept, line, own)
         if line.direction == "debit":
-            refunds = [own] if own else self._of_batch(line, kind="refund")
-            return self._all_booked(kept, [one for one in refunds if one.kind == "refund"])
-        debits = [own] if own else self._of_batch(line, kind="authorize")
+            outgoing = [own] if own else self._of_batch(line, kinds=_OUTGOING)
+            return self._all_booked(kept, [one for one in outgoing if one.kind in _OUTGOING])
+        debits = [own] if own else self._of_batch(line, kinds=frozenset({"authorize"}))
         if debits:
             return self._all_booked(kept, [one for one in debits if one.kind == "authorize"])
         return self._received(kept, line)
@@ -186,7 +188,7 @@ class _Round:
             return None
         return self.store.by_reference(self.account, end_to_end_id)
 
-    def _of_batch(self, line: Line, *, kind: str) -> list[Operation]:
+    def _of_batch(self, line: Line, *, kinds: frozenset[str]) -> list[Operation]:
         """The orders of a file that the bank booked in one sum, where they add up to it."""
         if not line.batch_ref:
             return []
@@ -198,7 +200,7 @@ class _Round:
                 for one in self.store.in_status(self.account, "submitted", limit=10_000)
                 if one.message_id[:28] == message_id.partition("-")[0]
             ]
-        found = [one for one in found if one.kind == kind and one.status in _TO_COME]
+        found = [one for one in found if one.kind in kinds and one.status in _TO_COME]
         return found if sum(one.amount_minor for one in found) == line.minor else []
 
     def _all_booked(self, kept: KeptLine, about: list[Operation]) -> str:
@@ -209,7 +211,7 @@ class _Round:
             self.store.allocate(
                 kept, one.reference, one.amount_minor, by_whom="bank", at_us=self.at_us
             )
-            if one.kind == "refund":
+            if one.kind in _OUTGOING:
                 self._book(one)
             else:
                 self._receive(one, one.amount_minor, iban=one.iban, name=one.name)
@@ -239,7 +241,7 @@ class _Round:
 
     def _book(self, operation: Operation) -> None:
         booked = replace(operation, status="booked", booked_us=self.at_us)
-        if operation.kind == "refund":
+        if operation.kind in _OUTGOING:
             booked = replace(booked, received_minor=operation.amount_minor)
         self.store.rewrite(booked)
         self._tell(booked, "booked")
@@ -277,7 +279,7 @@ class _Round:
         """What was paid in parts comes back in parts; before the booking they are told as one."""
         more = minor - operation.returned_minor
         self.store.rewrite(replace(operation, returned_minor=minor))
-        if operation.status == "booked":
+        if operation.status == "booked" and operation.kind != "payout":
             self.store.insert_notice(part_of(operation, more, part=part, at_us=self.at_us))
 
     def _return(self, operation: Operation, minor: int, reason: str, *, fee: int = 0) -> None:
@@ -311,6 +313,8 @@ class _Round:
             self._tell(charged, "returned")
 
     def _tell(self, operation: Operation, what: str) -> None:
+        if operation.kind == "payout":
+            return  # whoever pays out looks it up
         self.store.insert_notice(notice_of(operation, what, at_us=self.at_us))
 
 

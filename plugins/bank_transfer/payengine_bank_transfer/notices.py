@@ -95,7 +95,7 @@ def _notice(operation: Operation, what: str, *, at_us: int, fee: int, part: int)
         event_id += f"_part_{part}"
     fact = Fact(
         reference=operation.reference,
-        kind=operation.kind,
+        kind="authorize" if operation.kind == "authorize" else "refund",
         what=msgspec.convert(what, What),
         amount_minor=operation.returned_minor if what == "returned" else operation.amount_minor,
         key=operation.key,

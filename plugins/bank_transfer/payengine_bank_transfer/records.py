@@ -38,7 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     reference: str
     key: str
-    kind: Literal["authorize", "refund"]
+    kind: Literal["authorize", "refund", "payout"]
     method: Literal["bank_transfer", "sepa_debit"]
     status: Status
     amount_minor: int

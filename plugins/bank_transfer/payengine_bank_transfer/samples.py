@@ -9,16 +9,24 @@ from datetime import date, datetime
 from pathlib import Path
 
 import msgspec
-from payengine.plugin import Authorize, Call, Outcome, PaymentMethod, WebhookRequest
-from payengine.testing import GatewayCase
+from payengine.plugin import (
+    Authorize,
+    Call,
+    Outcome,
+    PaymentMethod,
+    PayoutDestination,
+    WebhookRequest,
+)
+from payengine.testing import GatewayCase, RailCase
 
 from payengine_bank_transfer.desk import Desk
 from payengine_bank_transfer.gateway import BankTransferGateway
 from payengine_bank_transfer.notices import Fact, Told, headers_of
+from payengine_bank_transfer.payouts import BankRail
 from payengine_bank_transfer.settings import BankTransferSettings, settings_of
 from payengine_bank_transfer.simulated import BUYER_IBAN
 
-__all__ = ["debit_case", "mandate_token", "simulated_settings", "transfer_case"]
+__all__ = ["debit_case", "mandate_token", "rail_case", "simulated_settings", "transfer_case"]
 
 _SIGNED = date(2026, 1, 31).isoformat()
 _IN_MEMORY = Path(":memory:")
@@ -54,6 +62,32 @@ def debit_case(*, path: Path = _IN_MEMORY) -> GatewayCase:
         make_timeout=_lose_answer,
         sign_webhook=_webhook,
         kind="sepa_debit",
+    )
+
+
+def rail_case(*, path: Path = _IN_MEMORY) -> RailCase:
+    """Payouts at the simulated bank; what left is what the books have as handed in."""
+    rail = BankRail(Desk(path=path))
+
+    async def books(call: Call) -> list[str]:
+        store = (await rail.desk.run(rail.desk.books)).store
+        kept = [
+            one
+            for status in ("submitted", "booked")
+            for one in store.in_status(call.account, status, limit=1_000)
+        ]
+        return [one.key for one in kept if one.kind == "payout"]
+
+    def to(name: str) -> PayoutDestination:
+        return PayoutDestination(kind="iban", number=BUYER_IBAN, holder=name)
+
+    return RailCase(
+        rail=rail,
+        settings=simulated_settings(),
+        pays=to("Ada Lovelace"),
+        refuses=to("Ada Declines AC04"),
+        books=books,
+        deadline_ms=10_000,
     )
 
 

@@ -45,6 +45,7 @@ class IssuerChecks:
             title="Address and code checks",
             version="1.0.0",
             stages=("post_auth",),
+            needs_checks=True,
             default_mode="live",
             settings=IssuerChecksSettings,
         )

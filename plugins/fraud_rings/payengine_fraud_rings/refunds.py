@@ -36,11 +36,12 @@ class RefundAbuseSettings(PluginSettings, frozen=True, kw_only=True):
 
     Those to a customer or a card with known fraud or disputes in the last 180 days, from `disputes`
     on (0 for never): who disputes and is refunded has the money twice. And those of
-    `high_minor` or more to a customer whose first payment is less than `new_days` days old.
+    `high_minor` or more (0 for none) to a customer whose first payment is less than `new_days` days
+    old: where a business is new itself, so is everybody.
     """
 
     disputes: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 1
-    high_minor: Annotated[int, msgspec.Meta(ge=0, le=10**15)] = 20_000
+    high_minor: Annotated[int, msgspec.Meta(ge=0, le=10**15)] = 0
     new_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 7
 
 
@@ -78,7 +79,7 @@ class RefundAbuse:
         is_new = context.customer is not None and (
             context.number(_AGE_S) < settings.new_days * _DAY_S
         )
-        if is_new and context.base_minor >= settings.high_minor:
+        if is_new and settings.high_minor and context.base_minor >= settings.high_minor:
             return RuleVerdict(
                 verdict="review",
                 reason="refund_to_new_customer",

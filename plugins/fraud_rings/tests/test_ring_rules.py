@@ -10,6 +10,7 @@ from payengine_fraud_rings import (
     LinkedFraud,
     LinkedFraudSettings,
     RefundAbuse,
+    RefundAbuseSettings,
     SellerBustOut,
     SellerBustOutSettings,
 )
@@ -105,6 +106,7 @@ class TestRefundAbuse(RuleContract):
 
         return RuleCase(
             rule=RefundAbuse(),
+            settings=RefundAbuseSettings(high_minor=20_000),
             samples=[
                 RuleSample(context=asked(20_000), verdict="allow"),
                 RuleSample(
@@ -136,3 +138,10 @@ def test_what_fraud_on_a_card_means_is_the_tenants_own() -> None:
     settings = LinkedFraudSettings(on_card="challenge", challenge_at=0, review_at=0)
     assert LinkedFraud().evaluate(_with({"card.fraud.180d": 9}), settings).verdict == "challenge"
     assert LinkedFraud().evaluate(_with({"device.fraud.180d": 9}), settings).verdict == "allow"
+
+
+def test_where_nothing_is_high_new_customers_are_refunded() -> None:
+    context = sample_context(
+        stage="refund", customer="new", base_minor=10**9, features={"customer.age": 0.0}
+    )
+    assert RefundAbuse().evaluate(context, RefundAbuseSettings()).verdict == "allow"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from payengine.plugin import Gateway, hookimpl
+from payengine.plugin import Gateway, SettlementParser, hookimpl
 
-__all__ = ["gateways"]
+__all__ = ["gateways", "settlement_parsers"]
 
 
 @hookimpl
@@ -15,3 +15,11 @@ def gateways() -> Sequence[Gateway]:
     from payengine_paypal.gateway import PayPalGateway
 
     return [PayPalGateway()]
+
+
+@hookimpl
+def settlement_parsers() -> Sequence[SettlementParser]:
+    """The reader of PayPal's settlement report."""
+    from payengine_paypal.settlements import PayPalSettlement
+
+    return [PayPalSettlement()]

@@ -130,7 +130,8 @@ async def test_declined_and_pending_captures_are_told(account: Account) -> None:
 @pytest.mark.parametrize(
     ("status", "outcome", "wanted"),
     [("UNDER_REVIEW", "", "under_review"), ("RESOLVED", "RESOLVED_SELLER_FAVOUR", "won"),
-     ("RESOLVED", "RESOLVED_BUYER_FAVOUR", "lost"), ("RESOLVED", "CANCELED_BY_BUYER", "won")],
+     ("RESOLVED", "RESOLVED_BUYER_FAVOUR", "lost"), ("RESOLVED", "CANCELED_BY_BUYER", "won"),
+     ("MEDITATING", "", "unmodelled"), ("RESOLVED", "BY_A_COIN", "unmodelled")],
 )  # fmt: skip
 async def test_dispute_is_told_as_it_moves(
     account: Account, status: str, outcome: str, wanted: str

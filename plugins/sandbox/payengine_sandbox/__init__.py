@@ -1,6 +1,6 @@
 """What does the sandbox plugin bring?
 
-A gateway, a fraud rule, the command `sandbox` and the challenge pages.
+A gateway, a payout rail, a fraud rule, the command `sandbox` and the challenge pages.
 """
 
 from __future__ import annotations
@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from payengine.plugin import FraudRule, Gateway, hookimpl
+from payengine.plugin import FraudRule, Gateway, PayoutRail, SettlementParser, hookimpl
 
 if TYPE_CHECKING:
-    from payengine.testing import GatewayCase
+    from payengine.testing import GatewayCase, RailCase
 
-__all__ = ["commands", "conformance", "fraud_rules", "gateways", "web"]
+__all__ = [
+    "commands",
+    "conformance",
+    "fraud_rules",
+    "gateways",
+    "payout_rails",
+    "settlement_parsers",
+    "web",
+]
 
 
 @hookimpl
@@ -25,11 +33,27 @@ def gateways() -> Sequence[Gateway]:
 
 
 @hookimpl
+def payout_rails() -> Sequence[PayoutRail]:
+    """The sandbox's payout rail."""
+    from payengine_sandbox.payouts import SandboxRail
+
+    return [SandboxRail()]
+
+
+@hookimpl
 def fraud_rules() -> Sequence[FraudRule]:
     """The rule that the test tokens speak to."""
     from payengine_sandbox.fraud import SandboxRule
 
     return [SandboxRule()]
+
+
+@hookimpl
+def settlement_parsers() -> Sequence[SettlementParser]:
+    """The reader of the sandbox's settlement files."""
+    from payengine_sandbox.settlements import SandboxSettlement
+
+    return [SandboxSettlement()]
 
 
 @hookimpl
@@ -53,8 +77,8 @@ def web() -> Sequence[Any]:
     ]
 
 
-def conformance() -> GatewayCase:
-    """What the contract tests need to know about this gateway."""
-    from payengine_sandbox.samples import sandbox_case
+def conformance() -> Sequence[GatewayCase | RailCase]:
+    """What the contract tests need to know about this gateway and this rail."""
+    from payengine_sandbox.samples import rail_case, sandbox_case
 
-    return sandbox_case()
+    return [sandbox_case(), rail_case()]

@@ -14,6 +14,7 @@ from payengine_sandbox.fraud import FRAUD_TOKENS
 
 __all__ = [
     "APPROVED_TOKENS",
+    "CHECKS",
     "FIRST_DECLINE_AMOUNT",
     "MAGIC_AMOUNTS",
     "MAGIC_TOKEN",
@@ -66,8 +67,17 @@ NOT_PROCESSED_CODES = ("invalid_request", "maintenance", "rate_limited")
 
 APPROVED_TOKENS = ("tok_amex", "tok_mastercard", "tok_visa")
 
+#: Tokens whose issuer checks the address and the card's code: whether each was right.
+CHECKS: dict[str, tuple[bool, bool]] = {
+    "tok_checks_pass": (True, True),
+    "tok_address_fail": (False, True),
+    "tok_cvc_fail": (True, False),
+    "tok_checks_fail": (False, False),
+}
+
 TOKENS: dict[str, Script] = {
     **dict.fromkeys(APPROVED_TOKENS, PLAIN),
+    **dict.fromkeys(CHECKS, PLAIN),
     **dict.fromkeys(FRAUD_TOKENS, PLAIN),
     "tok_challenge": Script("requires_action"),
     "tok_pending": Script("pending"),

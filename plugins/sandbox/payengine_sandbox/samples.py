@@ -15,18 +15,20 @@ from payengine.plugin import (
     Gateway,
     Outcome,
     PaymentMethod,
+    PayoutDestination,
     WebhookRequest,
 )
-from payengine.testing import GatewayCase
+from payengine.testing import GatewayCase, RailCase
 
 from payengine_sandbox.cards import MAGIC_TOKEN
 from payengine_sandbox.gateway import SandboxGateway
 from payengine_sandbox.local import settings_of
+from payengine_sandbox.payouts import SandboxRail
 from payengine_sandbox.settings import SandboxSettings
 from payengine_sandbox.webhooks import Notice, sign
 from payengine_sandbox.wire import Shown
 
-__all__ = ["sandbox_case"]
+__all__ = ["rail_case", "sandbox_case"]
 
 _LOST_ANSWER = 3104
 _IN_MEMORY = Path(":memory:")
@@ -47,6 +49,26 @@ def sandbox_case(*, url: str | None = None, path: Path = _IN_MEMORY) -> GatewayC
         make_timeout=_lose_answer,
         sign_webhook=_webhook,
         open_dispute=_dispute,
+    )
+
+
+def rail_case(*, path: Path = _IN_MEMORY) -> RailCase:
+    """The sandbox's payout rail, with its book in memory."""
+    rail = SandboxRail(path)
+
+    async def books(call: Call) -> list[str]:
+        return [one.key for one in rail.book().every(call.account)]
+
+    def to(token: str) -> PayoutDestination:
+        return PayoutDestination(kind="token", number=token)
+
+    return RailCase(
+        rail=rail,
+        settings=SandboxSettings(),
+        pays=to("acct_ok"),
+        refuses=to("acct_closed"),
+        loses=to("acct_lost_answer"),
+        books=books,
     )
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from payengine.plugin import Amount, Decline, Movement, NextAction, Outcome
 
+from payengine_sandbox.cards import CHECKS
 from payengine_sandbox.declines import DECLINES
 from payengine_sandbox.records import Kind, Operation, Status
 
@@ -59,7 +60,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation as the provider shows it."""
+    """One operation as the provider shows it; `address_ok` and `cvc_ok` where the issuer checked
+    them."""
 
     reference: str
     key: str
@@ -73,6 +75,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     next_action_url: str | None = None
     expires_at: datetime | None = None
     moved_at: datetime | None = None
+    address_ok: bool | None = None
+    cvc_ok: bool | None = None
 
 
 def instant_of(us: int) -> datetime:
@@ -93,6 +97,8 @@ def show(operation: Operation, *, base_url: str) -> Shown:
         text = LIMITS[o.raw_code][1] if o.raw_code in LIMITS else DECLINES.get(o.raw_code, "")
         problem = Problem(o.raw_code, text)
     waits = o.status == "requires_action"
+    checked = CHECKS.get(o.token) if o.kind == "authorize" and o.status == "succeeded" else None
+    address_ok, cvc_ok = checked or (None, None)
     return Shown(
         reference=o.reference,
         key=o.key,
@@ -106,6 +112,8 @@ def show(operation: Operation, *, base_url: str) -> Shown:
         next_action_url=f"{base_url}/challenge/{o.reference}" if waits else None,
         expires_at=None if o.expires_us is None else instant_of(o.expires_us),
         moved_at=None if o.moved_us is None else instant_of(o.moved_us),
+        address_ok=address_ok,
+        cvc_ok=cvc_ok,
     )
 
 
@@ -123,6 +131,8 @@ def outcome_of(shown: Shown) -> Outcome:
         fee_minor=shown.fee_minor,
         expires_at=shown.expires_at if moves else None,
         raw_status=shown.status,
+        address_ok=shown.address_ok,
+        cvc_ok=shown.cvc_ok,
     )
 
 

@@ -54,18 +54,16 @@ _LONGEST_TEXT = 150_000
 
 
 def dispute_report(dispute: Dispute) -> DisputeReport | None:
-    """The dispute in our words; None for an inquiry. Raises `Unreadable` for a status unknown."""
+    """The dispute in our words; None for an inquiry."""
     if dispute.status.startswith(_INQUIRY):
         return None
-    status = _STATUS.get(dispute.status)
-    if status is None:
-        raise Unreadable(f"a dispute is {dispute.status}")
     fees = [line.fee for line in dispute.balance_transactions if line.currency == dispute.currency]
     fee = sum(each for each in fees if each > 0)
     due_by = dispute.evidence_details.due_by
     return DisputeReport(
         reference=dispute.id,
-        status=status,
+        status=_STATUS.get(dispute.status, "unmodelled"),
+        raw_status=dispute.status[:100],
         amount=amount_in(dispute.amount, dispute.currency),
         reason=dispute.reason,
         fee_minor=fee_in(fee, dispute.currency, of=dispute.currency),

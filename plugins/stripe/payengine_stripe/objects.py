@@ -125,6 +125,10 @@ class Dispute(_Object, frozen=True, kw_only=True):
     evidence_details: _EvidenceDetails = _EvidenceDetails()
 
 
+#: The first decoder of a class reads its fields' types, and keeps them with the class: two threads
+#: that do so at one time break the process, so it is done here, once.
+_READY = tuple(msgspec.json.Decoder(kind) for kind in _Object.__subclasses__())
+
 ObjectT = TypeVar("ObjectT", bound=_Object)
 
 

@@ -2,9 +2,10 @@
 
 A server process that answers Stripe's API as its documentation and its published example objects
 say: PaymentIntents, SetupIntents, PaymentMethods, customers, charges, refunds, disputes, files,
-balance transactions and events, with idempotency keys, test payment methods, a page for 3-D Secure,
-signed webhooks, and faults on command. Each API key is an account of its own; one that contains
-`flexible` has multicapture and increments. `python fake_stripe.py --port 0` prints its address.
+transfers, balance transactions and events, with idempotency keys, test payment methods, a page for
+3-D Secure, signed webhooks, and faults on command. Each API key is an account of its own; one that
+contains `flexible` has multicapture and increments. `python fake_stripe.py --port 0` prints its
+address.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from urllib.parse import urlencode
 
 import fake_stripe_keeping as keeping
 import fake_stripe_payments as payments
+import fake_stripe_transfers as transfers
 from fake_stripe_books import Books, Object, Problem, invalid
 from fake_stripe_faults import Faults
 from fake_stripe_http import Answer, Hang, Request, Reset, form, serve
@@ -30,6 +32,9 @@ from fake_stripe_webhooks import Courier, Endpoint
 
 #: The field of the metadata that makes one payment meet a fault each time, whatever the dice say.
 MAGIC_FAULT = "fake_fault"
+
+#: A connected account; the answer to a transfer there is lost.
+LOSES = "acct_fake_loses"
 
 _KEPT_S = 24 * 3_600
 _LATENCY_S = 0.003
@@ -50,6 +55,8 @@ _WRITES: dict[str, Callable[[Books, str, Object], Object]] = {
     "payment_methods/*/detach": lambda books, name, _: keeping.detach(books, name),
     "refunds": lambda books, _, params: payments.create_refund(books, params),
     "setup_intents": lambda books, _, params: keeping.create_setup(books, params),
+    "transfers": lambda books, _, params: transfers.create_transfer(books, params),
+    "transfers/*/reversals": transfers.reverse,
 }
 
 #: GET: the first part of the path → the kind of object and which parameters filter its list.
@@ -63,6 +70,7 @@ _READS: dict[str, tuple[str, tuple[str, ...]]] = {
     "payment_methods": ("payment_method", ("customer", "type")),
     "refunds": ("refund", ("charge", "payment_intent")),
     "setup_intents": ("setup_intent", ("customer", "payment_method")),
+    "transfers": ("transfer", ("destination", "transfer_group")),
 }
 
 _ERROR_500 = {"type": "api_error", "message": "An unknown error occurred."}
@@ -186,6 +194,8 @@ class Fake:
         params = {} if _is_upload(request) else form(request.body.decode())
         name = request.headers.get("idempotency-key") or request.path
         magic = (params.get("metadata") or {}).get(MAGIC_FAULT)
+        if str(params.get("destination")) == LOSES:
+            magic = "reset_after"
         fault = magic or self._strike(key, name, writes=True)
         await asyncio.sleep(_LATENCY_S)
         await self._before(fault)

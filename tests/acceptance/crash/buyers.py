@@ -111,14 +111,22 @@ class Buyer:
     """One payment of one shop, from the first request to the last refund."""
 
     def __init__(
-        self, client: Client, memory: Memory, shop: Shop, *, number: int, chance: Random
+        self,
+        client: Client,
+        memory: Memory,
+        shop: Shop,
+        *,
+        number: int,
+        chance: Random,
+        split: Mapping[str, Any] | None = None,
     ) -> None:
+        """`split` says how the payment is divided; none: the shop keeps it."""
         self._client = client
         self._memory = memory
         self._shop = shop
         self._chance = chance
         self._plan = plan_of(chance)
-        given = {
+        given: dict[str, Any] = {
             "idempotencyKey": self._key(),
             "amount": {
                 "amountMinor": amount_of(number, steps=_WHOLE),
@@ -127,6 +135,8 @@ class Buyer:
             "captureMethod": "MANUAL" if self._plan.is_manual else "AUTOMATIC",
             "paymentMethod": {"token": self._plan.token},
         }
+        if split is not None:
+            given["split"] = split
         self.bought = Bought(shop, number, given)
         memory.bought.append(self.bought)
 

@@ -20,6 +20,8 @@ _TIMEOUT_S = 20.0
 _AGAIN_S = 0.05
 _PATIENCE_S = 0.3
 _CONNECTIONS = 200
+#: What is shown of what mutations make, where it is not the id alone.
+_SHOWN = {"collections": "__typename", "payout": "id status", "testClock": "__typename"}
 
 
 class Refused(Exception):
@@ -81,18 +83,39 @@ class Client:
                 await asyncio.sleep(_AGAIN_S)
 
     async def mutate(
-        self, key: str, document: str, field: str, given: dict[str, Any]
+        self,
+        key: str,
+        document: str,
+        field: str,
+        given: dict[str, Any],
+        *,
+        made: str = "payment",
     ) -> tuple[float, dict[str, Any]]:
         """The payload of a mutation; asked again with the same key while it may be tried again.
 
-        Raises `Refused` with the error's code.
+        `made` is what the payload shows where anything was done. Raises `Refused` with the error's
+        code.
         """
         while True:
             asked_at, data = await self._until_answered(self.gate, key, document, {"input": given})
             payload: dict[str, Any] = data[field]
             error = next(iter(payload["errors"]), None)
-            if error is None or payload["payment"] is not None:
+            if error is None or payload[made]:
                 return asked_at, payload
             if not error["retryable"]:
                 raise Refused(error["code"])
             await asyncio.sleep(_PATIENCE_S)
+
+    async def make(
+        self, key: str, mutation: str, made: str, idempotency_key: str, **given: Any
+    ) -> Any:
+        """What a mutation made, as `_SHOWN` says, or by its id."""
+        title = mutation[0].upper() + mutation[1:]
+        document = (
+            f"mutation ($input: {title}Input!) {{ {mutation}(input: $input) {{"
+            f" {made} {{ {_SHOWN.get(made, 'id')} }}"
+            " errors { code message retryable } } }"
+        )
+        asked = {"idempotencyKey": idempotency_key, **given}
+        _, payload = await self.mutate(key, document, mutation, asked, made=made)
+        return payload[made]

@@ -10,14 +10,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["DEFECTS", "DROPPED_CHECKS", "NO_CHECK", "main"]
+__all__ = ["DEFECTS", "DROPPED", "main"]
 
-NO_CHECK = "no_check"
-#: What the harness does to the database where the checks are to be gone.
-DROPPED_CHECKS = """
-    ALTER TABLE payment DROP CONSTRAINT payment_holds_suffice,
-        DROP CONSTRAINT payment_refunds_suffice
-"""
+#: A defect → what the harness does to the database, so that nothing there stands in its way.
+DROPPED = {
+    "no_check": """
+        ALTER TABLE payment DROP CONSTRAINT payment_holds_suffice,
+            DROP CONSTRAINT payment_refunds_suffice
+    """,
+    "period_twice": "DROP INDEX invoice_of_period",
+}
 
 
 def _fresh_key() -> None:
@@ -89,11 +91,80 @@ def _webhook_twice() -> None:
     Recorder.record = again  # type: ignore[method-assign]
 
 
+def _period_twice() -> None:
+    """A subscription is invoiced, and stays where it was the first time."""
+    from collections.abc import Sequence
+
+    from payengine.billing.invoices import renewals
+
+    advance: Callable[..., Any] = vars(renewals)["advance"]
+    stayed: set[str] = set()
+
+    async def late(session: Any, tenant_id: Any, at: Any, advanced: Sequence[Any]) -> None:
+        known = [each for each in advanced if each.after.id in stayed]
+        stayed.update(each.after.id for each in advanced)
+        await advance(session, tenant_id, at, known)
+
+    vars(renewals)["advance"] = late
+
+
+def _charge_key() -> None:
+    """An invoice whose charge was sent is charged with another key when somebody comes again."""
+    import msgspec
+    from payengine.billing.collection import service
+    from payengine.ids import new_id
+
+    request_of: Callable[[Any], Any] = vars(service)["request_of"]
+
+    def changed(charge: Any) -> Any:
+        return msgspec.structs.replace(request_of(charge), idempotency_key=new_id("key"))
+
+    vars(service)["request_of"] = changed
+
+
+def _payout_key() -> None:
+    """A payout that nobody answered for is sent again with another key, and nobody looks before."""
+    from contextvars import ContextVar
+
+    from payengine.ids import new_id
+    from payengine.marketplace.treasury import sending
+    from payengine.marketplace.treasury.states import OPEN
+    from payengine.plugin import PayoutResult, SendPayouts
+    from payengine.registry.rails import RailAnswer
+
+    sender = sending.Sender
+    look_up, send_again = sender._look_up, sender._send_again
+    is_again = ContextVar("is_again", default=False)
+
+    async def blindly(self: Any, context: Any, batch: Any, payouts: Any) -> Any:
+        if not any(one.status in OPEN for one in payouts):
+            return await look_up(self, context, batch, payouts)
+        absent = {one.id: PayoutResult(key=one.id, status="not_found") for one in payouts}
+        return RailAnswer(kind="told", results=absent)
+
+    async def again(self: Any, context: Any, batch: Any, *, at: Any) -> None:
+        is_again.set(True)
+        try:
+            await send_again(self, context, batch, at=at)
+        finally:
+            is_again.set(False)
+
+    def sent(*, key: str, **given: Any) -> SendPayouts:
+        return SendPayouts(key=new_id("pob") if is_again.get() else key, **given)
+
+    sender._look_up = blindly  # type: ignore[method-assign]
+    sender._send_again = again  # type: ignore[method-assign]
+    vars(sending)["SendPayouts"] = sent
+
+
 DEFECTS: dict[str, Callable[[], None]] = {
     "fresh_key": _fresh_key,
     "no_lookup": _no_lookup,
-    NO_CHECK: _no_check,
+    "no_check": _no_check,
     "webhook_twice": _webhook_twice,
+    "period_twice": _period_twice,
+    "charge_key": _charge_key,
+    "payout_key": _payout_key,
 }
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
@@ -19,22 +19,26 @@ import httpx
 
 from tests.acceptance.crash.buyers import Buyer
 from tests.acceptance.crash.client import Client
+from tests.acceptance.crash.clubs import Club
 from tests.acceptance.crash.errands import ask_for_a_job, prepare
 from tests.acceptance.crash.memory import Memory
 from tests.acceptance.crash.options import DEADLINE_MS, GRACE_S, Options
 from tests.acceptance.crash.reading import books_of, replayed, verified
 from tests.acceptance.crash.reckoning import Figures, reckon, recoveries
 from tests.acceptance.crash.schedule import ANY_MOMENT, Death, Kill
-from tests.acceptance.crash.world import World
+from tests.acceptance.crash.vendors import Market
+from tests.acceptance.crash.world import CLOCKED, World
 
 __all__ = ["Lane"]
 
 #: How long recovery is waited for before buyers come: the lease, and what it may take beyond.
 _RECOVERY_S = DEADLINE_MS / 1000 + GRACE_S + 2 * GRACE_S
 #: A point that was not passed in so long a time under load counts as one that never fired.
-_FIRES_WITHIN_S = 30.0
+_FIRES_WITHIN_S = 60.0
 _MORE_BUYERS_AFTER_S = 2.0
 _BUYERS_AT_ONCE = 16
+#: Which shops divide what they are paid.
+_MARKETS = slice(3, 5)
 _LOOK_S = 0.1
 #: Where nothing has come to its end for so long at the end, nothing will.
 _STANDSTILL_S = 180.0
@@ -56,9 +60,12 @@ class Lane:
     serving_again_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._clubs: list[Club] = []
+        self._markets: dict[str, Market] = {}
         self.client = Client(self.world.url, self.memory)
         self._buyers: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(_BUYERS_AT_ONCE)
+        self._seats = asyncio.Semaphore(_BUYERS_AT_ONCE)
         self._died_at: float | None = None
 
     async def run(self) -> Figures:
@@ -77,6 +84,23 @@ class Lane:
         """Serve for the first time, and set up what the shops need."""
         assert await self._up("serve"), self.world.complaints[-5:]
         await prepare(self.world, self.client)
+        self.client.gate.set()
+        for number, shop in enumerate(self.world.clubs):
+            chance = self._chance(f"club{number}")
+            self._clubs.append(
+                Club(self.client, self.memory, shop, chance, clocked=number == CLOCKED)
+            )
+        for number, shop in enumerate(self.world.shops[_MARKETS]):
+            chance = self._chance(f"market{number}")
+            self._markets[shop.tenant_id] = Market(self.client, self.memory, shop, chance)
+        self.world.markets.update(self._markets)
+        await asyncio.gather(*(each.open() for each in self._guests()))
+
+    def _guests(self) -> list[Club | Market]:
+        return [*self._clubs, *self._markets.values()]
+
+    def _chance(self, what: str) -> Random:
+        return Random(f"{self._options.seed}/{self.number}/{what}")
 
     async def aclose(self) -> None:
         """Send the buyers home."""
@@ -104,7 +128,7 @@ class Lane:
         if kill.target == "serve":
             self._died_at = time.monotonic()
             self._tell(is_up=False)
-        left_open = frozenset(await self.world.open_operations())
+        left_open = frozenset(await self.world.open_operations(timed=True))
         self.deaths.append(Death(point=kill.name, at=at, left_open=left_open))
 
     async def _up(self, victim: str, faults: str = "") -> bool:
@@ -177,23 +201,32 @@ class Lane:
         return self.world.options
 
     def more_buyers(self, count: int) -> None:
-        """Let `count` more buyers come."""
+        """Let `count` more buyers come, and a while pass in the clubs and markets."""
+        for each in self._guests():
+            self._come(each.come, self._seats)
         for _ in range(count):
             number = len(self.memory.bought)
+            chance = self._chance(str(number))
+            shop = self.world.shops[number % len(self.world.shops)]
+            market = self._markets.get(shop.tenant_id)
             buyer = Buyer(
                 self.client,
                 self.memory,
-                self.world.shops[number % len(self.world.shops)],
+                shop,
                 number=number,
-                chance=Random(f"{self._options.seed}/{self.number}/{number}"),
+                chance=chance,
+                split=None if market is None else market.split(chance),
             )
-            task = asyncio.create_task(self._buy(buyer))
-            self._buyers.add(task)
-            task.add_done_callback(self._buyers.discard)
+            self._come(buyer.run, self._places)
 
-    async def _buy(self, buyer: Buyer) -> None:
-        async with self._places:
-            await buyer.run()
+    def _come(self, run: Callable[[], Awaitable[None]], places: asyncio.Semaphore) -> None:
+        async def in_turn() -> None:
+            async with places:
+                await run()
+
+        task = asyncio.create_task(in_turn())
+        self._buyers.add(task)
+        task.add_done_callback(self._buyers.discard)
 
     async def finish(self) -> None:
         """Serve in peace until all is done, or all stands still."""
@@ -217,7 +250,7 @@ class Lane:
     async def reckoned(self) -> Figures:
         """What the books say, compared with what was told; the program must be serving."""
         await replayed(self.client, self.memory)
-        shelves = [await books_of(self.world, self.client, shop) for shop in self.world.shops]
+        shelves = [await books_of(self.world, self.client, shop) for shop in self.world.tenants]
         figures = reckon(self.memory, shelves)
         broken = [*await verified(self.world), *self.world.post.refused]
         left_open = {name for death in self.deaths for name in death.left_open}

@@ -61,6 +61,8 @@ class Memory:
         self.bought: list[Bought] = []
         self.answers = 0
         self.severed = 0
+        #: What else somebody was told of, by id: subscriptions and payouts.
+        self.made: dict[str, Shop] = {}
         #: Contradictions that somebody was told: lost or doubled, in words.
         self.lost: list[str] = []
         self.surprises: list[str] = []
@@ -89,3 +91,7 @@ class Memory:
     def payments(self) -> int:
         """How many payments somebody was told of."""
         return sum(bool(bought.payment_id) for bought in self.bought)
+
+    def made_for(self, shop: Shop) -> list[str]:
+        """The subscriptions and payouts that this shop was told of."""
+        return [name for name, owner in self.made.items() if owner == shop]

@@ -34,7 +34,13 @@ class Options:
 
 
 #: Where the program must die for a defect to do harm.
-_WHERE = {"fresh_key": "before_gateway", "no_lookup": "after_gateway"}
+_WHERE = {
+    "charge_key": "after_collection_charge_before_record",
+    "fresh_key": "before_gateway",
+    "no_lookup": "after_gateway",
+    "payout_key": "payout_sent",
+    "period_twice": "after_renewal_commit",
+}
 #: How many buyers it takes until some ask at the same moment for more than there is.
 _BUYERS = {"no_check": 40}
 

@@ -8,27 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from payengine_sandbox.payout_book import PayoutBook
 
+from tests.acceptance.crash.billed import BILLED, BilledBooks
 from tests.acceptance.crash.buyers import CREATE
 from tests.acceptance.crash.client import Client, Refused
+from tests.acceptance.crash.divided import DIVIDED, DividedBooks
 from tests.acceptance.crash.memory import Bought, Memory, Shop
 from tests.acceptance.crash.world import World
 
 __all__ = ["Books", "books_of", "replayed", "verified"]
 
+#: An event's type up to the dot → which of its data names what it is about.
+_SUBJECTS = {"invoice": "invoice_id", "payout": "payout", "subscription": "subscription_id"}
+#: What the rail has in the data folder.
+_RAIL = "sandbox_payouts.sqlite3"
 _AT_ONCE = 16
 _PAGE = 100
 _TIMEOUT_S = 60.0
 _BALANCES = """
-    { ledgerBalances(prefix: "psp_receivable") { account currency balance { amountMinor } } }
+    query ($prefix: String) {
+        ledgerBalances(prefix: $prefix) { account currency balance { amountMinor } }
+    }
 """
 _EVENTS = """
     query ($after: String) {
-        events(first: 100, after: $after) { edges { cursor node { position type operationId } } }
+        events(first: 100, after: $after) {
+            edges { cursor node { position type operationId data } }
+        }
     }
 """
 
@@ -41,17 +54,71 @@ class Books:
     movements: tuple[dict[str, Any], ...]
     balance_minor: int
     events: tuple[tuple[int, str, str | None], ...]
+    #: How often each thing was told of, by the event's type and the thing's id.
+    news: Counter[tuple[str, str]] = field(default_factory=Counter)
+    bills: BilledBooks | None = None
+    shares: DividedBooks | None = None
 
 
 async def books_of(world: World, client: Client, shop: Shop) -> Books:
     """Read both sides' books."""
-    _, data = await client.ask(shop.api_key, _BALANCES)
+    movements = await _movements(world, shop)
+    events = await _events(client, shop)
+    news = Counter((node["type"], _subject(node)) for node in events)
     return Books(
         shop=shop,
-        movements=await _movements(world, shop),
-        balance_minor=sum(int(each["balance"]["amountMinor"]) for each in data["ledgerBalances"]),
-        events=await _events(client, shop),
+        movements=movements,
+        balance_minor=sum((await _balances(client, shop, "psp_receivable")).values()),
+        events=tuple((int(node["position"]), node["type"], node["operationId"]) for node in events),
+        news=news,
+        bills=await _bills(world, shop, movements, news) if shop in world.clubs else None,
+        shares=(
+            await _shares(world, client, shop, movements, news)
+            if shop.tenant_id in world.markets
+            else None
+        ),
     )
+
+
+def _subject(node: dict[str, Any]) -> str:
+    """What an event is about, beside a payment."""
+    name = _SUBJECTS.get(node["type"].partition(".")[0])
+    return "" if name is None else node["data"].get(name, "")
+
+
+async def _balances(client: Client, shop: Shop, prefix: str) -> dict[str, int]:
+    _, data = await client.ask(shop.api_key, _BALANCES, prefix=prefix)
+    return {each["account"]: int(each["balance"]["amountMinor"]) for each in data["ledgerBalances"]}
+
+
+async def _bills(
+    world: World, shop: Shop, movements: Sequence[dict[str, Any]], news: Counter[tuple[str, str]]
+) -> BilledBooks:
+    rows = {name: await world.rows(statement, shop) for name, statement in BILLED.items()}
+    return BilledBooks(shop=shop, movements=movements, told=news, **rows)
+
+
+async def _shares(
+    world: World,
+    client: Client,
+    shop: Shop,
+    movements: Sequence[dict[str, Any]],
+    news: Counter[tuple[str, str]],
+) -> DividedBooks:
+    rows = {name: await world.rows(statement, shop) for name, statement in DIVIDED.items()}
+    rows["steps"] = [
+        {**row, "moved": json.loads(row["moved"]), "refundable": json.loads(row["refundable"])}
+        for row in rows["steps"]
+    ]
+    book = PayoutBook(world.settings.home / _RAIL)
+    try:
+        orders = await asyncio.to_thread(book.every, shop.tenant_id)
+    finally:
+        book.close()
+    owed: dict[str, int] = {}
+    for prefix in ("vendor_payable", "payouts_in_transit"):
+        owed |= await _balances(client, shop, prefix)
+    return DividedBooks(shop=shop, orders=orders, owed=owed, movements=movements, told=news, **rows)
 
 
 async def _movements(world: World, shop: Shop) -> tuple[dict[str, Any], ...]:
@@ -71,18 +138,15 @@ async def _movements(world: World, shop: Shop) -> tuple[dict[str, Any], ...]:
             query["after"] = page["next"]
 
 
-async def _events(client: Client, shop: Shop) -> tuple[tuple[int, str, str | None], ...]:
-    found: list[tuple[int, str, str | None]] = []
+async def _events(client: Client, shop: Shop) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     after: str | None = None
     while True:
         _, data = await client.ask(shop.api_key, _EVENTS, after=after)
         edges = data["events"]["edges"]
-        found += [
-            (int(node["position"]), node["type"], node["operationId"])
-            for node in (edge["node"] for edge in edges)
-        ]
+        found += [edge["node"] for edge in edges]
         if len(edges) < _PAGE:
-            return tuple(found)
+            return found
         after = edges[-1]["cursor"]
 
 

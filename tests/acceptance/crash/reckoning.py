@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tests.acceptance.crash.billed import Billed, reckon_bills
+from tests.acceptance.crash.divided import Divided, reckon_shares
 from tests.acceptance.crash.memory import Memory, amount_of, number_of
 from tests.acceptance.crash.reading import Books
 from tests.acceptance.crash.schedule import Death
@@ -30,10 +32,21 @@ class Figures:
     """What a run found. All that must be zero is named in `MUST_BE_ZERO`; `words` explain it.
 
     `doubled` counts money that moved twice, and what the provider had to refuse (`exceeded`)
-    because more was asked than there was: a provider that does not look would have moved it.
+    because more was asked than there was: a provider that does not look would have moved it. It
+    holds, as `lost` does, what the figures of invoices, shares and payouts say of their own.
     """
 
     payments: int = 0
+    invoices: int = 0
+    invoices_paid: int = 0
+    invoices_doubled: int = 0
+    invoices_lost: int = 0
+    shares: int = 0
+    shares_doubled: int = 0
+    shares_lost: int = 0
+    payouts: int = 0
+    payouts_doubled: int = 0
+    payouts_lost: int = 0
     charges: int = 0
     refunds: int = 0
     answers: int = 0
@@ -60,6 +73,12 @@ class Figures:
     MUST_BE_ZERO = (
         "lost",
         "doubled",
+        "invoices_doubled",
+        "invoices_lost",
+        "shares_doubled",
+        "shares_lost",
+        "payouts_doubled",
+        "payouts_lost",
         "orphans",
         "drift_minor",
         "events_missing",
@@ -133,9 +152,48 @@ def reckon(memory: Memory, shelves: Iterable[Books]) -> Figures:
         if not bought.is_done:
             _say(figures, f"{bought.payment_id or 'a payment'} is not done: {bought.operations}")
     for books in shelves:
-        _money(figures, books, told)
+        mine = memory.made_for(books.shop)
+        if books.bills is not None:
+            operations = {row["id"]: row["status"].upper() for row in books.bills.operations}
+            _moved(figures, books, operations)
+            _events(figures, books, operations)
+            _billed(figures, reckon_bills(books.bills, mine))
+            continue
+        _money(figures, books)
+        _moved(figures, books, told)
         _events(figures, books, told)
+        if books.shares is not None:
+            _divided(figures, reckon_shares(books.shares, mine))
     return figures
+
+
+def _billed(figures: Figures, found: Billed) -> None:
+    figures.invoices += found.invoices
+    figures.invoices_paid += found.paid
+    figures.invoices_doubled += found.doubled
+    figures.invoices_lost += found.lost
+    figures.doubled += found.doubled
+    figures.lost += found.lost
+    figures.events_missing += found.events_missing
+    figures.events_doubled += found.events_doubled
+    for words in found.words:
+        _say(figures, words)
+
+
+def _divided(figures: Figures, found: Divided) -> None:
+    figures.shares += found.shares
+    figures.shares_doubled += found.shares_doubled
+    figures.shares_lost += found.shares_lost
+    figures.payouts += found.payouts
+    figures.payouts_doubled += found.payouts_doubled
+    figures.payouts_lost += found.payouts_lost
+    figures.doubled += found.shares_doubled + found.payouts_doubled
+    figures.lost += found.shares_lost + found.payouts_lost
+    figures.drift_minor += found.drift_minor
+    figures.events_missing += found.events_missing
+    figures.events_doubled += found.events_doubled
+    for words in found.words:
+        _say(figures, words)
 
 
 def _say(figures: Figures, words: str) -> None:
@@ -143,30 +201,35 @@ def _say(figures: Figures, words: str) -> None:
         figures.words.append(words)
 
 
-def _money(figures: Figures, books: Books, told: Mapping[str, str]) -> None:
+def _money(figures: Figures, books: Books) -> None:
+    """No payment moves more than it is."""
     charged: defaultdict[int, int] = defaultdict(int)
     returned: defaultdict[int, int] = defaultdict(int)
-    times: Counter[tuple[int, str, int]] = Counter()
+    for movement in books.movements:
+        number = number_of(movement["amount_minor"])
+        is_refund = movement["kind"] == "refund"
+        (returned if is_refund else charged)[number] += movement["amount_minor"]
+    for number, amount in charged.items():
+        if number < 0 or amount > amount_of(number, steps=_WHOLE) or returned[number] > amount:
+            figures.doubled += 1
+            _say(figures, f"payment {number}: charged {amount}, refunded {returned[number]}")
+
+
+def _moved(figures: Figures, books: Books, told: Mapping[str, str]) -> None:
+    """What the provider moved is what we know of, once each, and the ledger's account with it."""
     balance = 0
     for movement in books.movements:
         kind, amount, key = movement["kind"], movement["amount_minor"], movement["key"]
-        number = number_of(amount)
         is_refund = kind == "refund"
         figures.refunds += is_refund
         figures.charges += not is_refund
         balance += (-amount if is_refund else amount) - movement["fee_minor"]
-        (returned if is_refund else charged)[number] += amount
-        times[number, "refund" if is_refund else "charge", amount] += 1
         if told.get(key) != "SUCCEEDED":
             figures.orphans += 1
             _say(figures, f"{key}: the provider moved {amount}, we were told {told.get(key)}")
     if balance != books.balance_minor:
         figures.drift_minor += abs(balance - books.balance_minor)
         _say(figures, f"{books.shop.tenant_id}: theirs {balance}, ours {books.balance_minor}")
-    for number, amount in charged.items():
-        if number < 0 or amount > amount_of(number, steps=_WHOLE) or returned[number] > amount:
-            figures.doubled += 1
-            _say(figures, f"payment {number}: charged {amount}, refunded {returned[number]}")
     keys = Counter(movement["key"] for movement in books.movements)
     for key, count in keys.items():
         if count > 1:

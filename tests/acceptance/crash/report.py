@@ -30,11 +30,20 @@ def _rows(figures: Figures, options: Options, took_s: float) -> Iterator[tuple[s
     yield "kills", str(figures.kills.total()), f"≥ {options.kills}"
     yield "payments", str(figures.payments), f"≥ {10 * options.kills}"
     yield "charges, refunds", f"{figures.charges}, {figures.refunds}", ""
+    yield "invoices, of them paid", f"{figures.invoices}, {figures.invoices_paid}", ""
+    yield "movements divided", str(figures.shares), ""
+    yield "payouts", str(figures.payouts), ""
     yield "answers, requests cut off", f"{figures.answers}, {figures.severed}", ""
     yield "open at a death", str(figures.left_open), ""
     for name, words in (
         ("lost", "acknowledged and lost"),
         ("doubled", "doubled"),
+        ("invoices_lost", "lost: invoices"),
+        ("shares_lost", "lost: shares"),
+        ("payouts_lost", "lost: payouts"),
+        ("invoices_doubled", "doubled: invoices"),
+        ("shares_doubled", "doubled: shares"),
+        ("payouts_doubled", "doubled: payouts"),
         ("orphans", "orphans"),
         ("drift_minor", "drift, minor units"),
         ("events_missing", "events missing"),
@@ -79,6 +88,10 @@ def as_json(figures: Figures, options: Options, *, took_s: float) -> str:
             "kills": figures.kills.total(),
             "payments": figures.payments,
             "charges": figures.charges,
+            "invoices": figures.invoices,
+            "invoices_paid": figures.invoices_paid,
+            "shares": figures.shares,
+            "payouts": figures.payouts,
             **zeros,
             "recovery_p95_s": round(p95(figures.recovery_s), 3),
             "recovery_from_first_p95_s": round(p95(figures.recovery_from_first_s), 3),

@@ -30,7 +30,7 @@ _NAME = re.compile(r'"([a-z_]+)"')
 
 
 def places() -> tuple[str, ...]:
-    """The crash points that the program's source passes; the others' rooms are yet to come."""
+    """The crash points that the program's source passes."""
     found: set[str] = set()
     for source in _SOURCES:
         spec = find_spec(source)

@@ -20,10 +20,22 @@ _MOMENT_SHARES = 2
 #: What a worker of its own passes, and what it passes too.
 _BACKGROUND = frozenset(
     {
+        "after_collection_charge_before_record",
+        "after_renewal_commit",
+        "before_renewal_commit",
+        "collection_charge_prepared",
+        "collection_charge_recorded",
+        "dunning_claimed",
         "job_claimed",
         "job_done",
+        "notice_sent",
+        "payout_batched",
+        "payout_recorded",
+        "payout_sent",
         "reconciler_claimed",
         "relay_published",
+        "renewal_claimed",
+        "split_posted",
         "webhook_applied",
         "webhook_sent",
     }
@@ -34,11 +46,24 @@ _ANYWHERE = frozenset(
 #: At most so many passes of a point come before the one that kills: those that each request
 #: passes fall into the thick of it, and the others are reached in about the same time.
 _MOST_PASSES = {
+    "after_collection_charge_before_record": 6,
+    "after_renewal_commit": 2,
+    "before_renewal_commit": 2,
+    "collection_charge_prepared": 6,
+    "collection_charge_recorded": 6,
+    "dunning_claimed": 6,
     "job_claimed": 1,
     "job_done": 4,
+    "notice_sent": 1,
+    "payout_batched": 2,
+    "payout_claimed": 2,
+    "payout_recorded": 2,
+    "payout_sent": 2,
     "reconciler_claimed": 3,
     "refund_reserved": 4,
     "relay_published": 6,
+    "renewal_claimed": 2,
+    "split_posted": 4,
     "webhook_sent": 6,
 }
 #: A worker alone meets the gateway only where something went wrong before.

@@ -32,7 +32,7 @@ from payengine_sandbox.testing import SandboxProcess
 from payengine_tenants.keys import ApiKeys
 from payengine_tenants.tenants import Tenants
 
-from tests.acceptance.crash.defects import DROPPED_CHECKS, NO_CHECK
+from tests.acceptance.crash.defects import DROPPED
 from tests.acceptance.crash.listening import listening
 from tests.acceptance.crash.memory import Shop
 from tests.acceptance.crash.options import DEADLINE_MS, Options
@@ -40,12 +40,15 @@ from tests.acceptance.crash.post import TOLD_TYPES, Post
 from tests.acceptance.crash.tap import Tap, tapped
 from tests.acceptance.programs import Program
 
-__all__ = ["World", "opened"]
+__all__ = ["CLOCKED", "World", "opened"]
 
 _ROOT = Path(__file__).parents[3]
 _PROGRAM = Path(sys.executable).with_name("payengine")
 _PREFIX = "payengine-crash-"
 _ONE_AT_A_TIME = asyncio.Lock()
+#: Beside the shops: one that lives in the present, and one with a test clock.
+_CLUBS = 2
+CLOCKED = 1
 #: As many as it takes that one shop's bad luck with the provider is not everybody's.
 _SHOPS = 8
 _CURRENCIES = ("EUR", "USD", "JPY")
@@ -80,6 +83,31 @@ _SETTLED = """
       AND status NOT IN ('created', 'sending', 'unknown', 'pending')
 """
 _UNAPPLIED = "SELECT id FROM received_webhook WHERE tenant_id = $1 AND state = 'pending'"
+#: What the rooms behind the payments have still to do, in words.
+_ROOMS = """
+    WITH clock AS (SELECT now_at, target_at, leased_until FROM test_clock WHERE tenant_id = $1),
+         present AS (SELECT coalesce((SELECT now_at FROM clock), now()) AS now_at)
+    SELECT id || ' is due' AS words FROM subscription, present
+    WHERE tenant_id = $1 AND due_at <= now_at
+    UNION ALL
+    SELECT invoice_id || ' is collected: ' || phase FROM collection, present
+    WHERE tenant_id = $1
+      AND (phase IN ('charging', 'unknown') OR due_at <= now_at OR lease_until > now())
+    UNION ALL
+    SELECT invoice_id || ': its charge is looked at' FROM collection_charge
+    WHERE tenant_id = $1 AND look_at IS NOT NULL
+    UNION ALL
+    SELECT id || ' was not brought' FROM notice WHERE tenant_id = $1 AND status = 'waiting'
+    UNION ALL
+    SELECT 'the clock is moving' FROM clock
+    WHERE now_at < target_at OR leased_until IS NOT NULL
+    UNION ALL
+    SELECT id || ' is ' || status FROM payout
+    WHERE tenant_id = $1 AND status IN ('pending', 'sending', 'unknown', 'in_transit')
+    UNION ALL
+    SELECT payment_id || ' is to be shared' FROM payment_split
+    WHERE tenant_id = $1 AND due_at IS NOT NULL
+"""
 _TOLD = "SELECT id FROM event WHERE tenant_id = $1 AND type = ANY ($2)"
 
 
@@ -97,9 +125,12 @@ class World:
     login_url: str
     owner_url: str
     shops: tuple[Shop, ...]
+    clubs: tuple[Shop, ...]
     owner: asyncpg.Connection
     has_worker: bool
     told_shops: list[Shop] = field(default_factory=list)
+    #: The tenants whose payments are divided.
+    markets: set[str] = field(default_factory=set)
     programs: dict[str, Program] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
@@ -107,6 +138,11 @@ class World:
     def url(self) -> str:
         """Where the program answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def tenants(self) -> tuple[Shop, ...]:
+        """The shops and the clubs."""
+        return self.shops + self.clubs
 
     async def begin(self, name: str, faults: str = "") -> bool:
         """Start `serve` or `worker`; False where it died before it was ready."""
@@ -185,25 +221,28 @@ class World:
         found: list[Any] = await self.owner.fetch(statement, shop.tenant_id, *arguments)
         return found
 
-    async def open_operations(self) -> set[str]:
-        """The operations whose outcome is awaited."""
-        return {row["id"] for shop in self.shops for row in await self.rows(_OPEN, shop)}
+    async def open_operations(self, *, timed: bool = False) -> set[str]:
+        """The operations whose outcome is awaited; `timed`: of those who live in the present."""
+        tenants = [shop for shop in self.tenants if not timed or shop != self.clubs[CLOCKED]]
+        return {row["id"] for shop in tenants for row in await self.rows(_OPEN, shop)}
 
     async def stuck(self) -> list[str]:
-        """The operations whose outcome is awaited still, in words."""
-        return [
+        """What is awaited still, in words."""
+        rooms = [row["words"] for shop in self.tenants for row in await self.rows(_ROOMS, shop)]
+        return rooms + [
             f"{row['id']} {row['kind']} is {row['status']} ({row['raw_status']}) after"
             f" {row['tries']} looks, the next one due in {row['due_at'] - datetime.now(UTC)}"
             if row["due_at"] is not None
             else f"{row['id']} {row['kind']} is {row['status']}, and nobody will look"
-            for shop in self.shops
+            for shop in self.tenants
             for row in await self.rows(_STUCK, shop)
         ]
 
     async def unfinished(self) -> int:
-        """How much is still to be done: operations, webhooks that came in, and told events."""
+        """How much is still to be done: operations, rooms, webhooks that came in, told events."""
         left = len(await self.open_operations())
-        for shop in self.shops:
+        for shop in self.tenants:
+            left += len(await self.rows(_ROOMS, shop))
             left += len(await self.rows(_UNAPPLIED, shop))
         for shop in self.told_shops:
             told = self.post.arrived[shop.tenant_id]
@@ -215,7 +254,7 @@ class World:
         """Which of the operations are settled, and since when."""
         return {
             row["id"]: row["settled_at"]
-            for shop in self.shops
+            for shop in self.tenants
             for row in await self.rows(_SETTLED, shop, list(operations))
         }
 
@@ -254,6 +293,7 @@ async def opened(options: Options, *, lane: int, has_worker: bool) -> AsyncItera
             tapped(upstream, forgets=options.provider is None)
         )
         owner = await asyncpg.connect(servers.owner_url)
+        tenants = await _tenants(servers.login_url)
         world = World(
             options=options,
             settings=settings,
@@ -264,14 +304,15 @@ async def opened(options: Options, *, lane: int, has_worker: bool) -> AsyncItera
             post_url=post_url,
             login_url=servers.login_url,
             owner_url=servers.owner_url,
-            shops=await _shops(servers.login_url),
+            shops=tenants[:_SHOPS],
+            clubs=tenants[_SHOPS:],
             owner=owner,
             has_worker=has_worker,
         )
         stack.callback(lambda: world.owner.terminate())
         stack.push_async_callback(world.end)
-        if options.defect == NO_CHECK:
-            await owner.execute(DROPPED_CHECKS)
+        if options.defect in DROPPED:
+            await owner.execute(DROPPED[options.defect])
         yield world
 
 
@@ -294,11 +335,11 @@ def _free_port() -> int:
     raise OSError("no free port")
 
 
-async def _shops(login_url: str) -> tuple[Shop, ...]:
+async def _tenants(login_url: str) -> tuple[Shop, ...]:
     database = await Database.open(login_url)
     try:
         shops = []
-        for number in range(_SHOPS):
+        for number in range(_SHOPS + _CLUBS):
             currency = _CURRENCIES[number % len(_CURRENCIES)]
             tenant = await Tenants(database).create(f"Shop {number}")
             _, secret = await ApiKeys(database).create(tenant.context("operator"), "crash")

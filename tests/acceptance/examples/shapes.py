@@ -9,14 +9,17 @@ import pytest
 from payengine.context import TenantContext
 from payengine.storage import Database
 
+from tests.engines import Till
+
 __all__ = ["Case", "World", "choose", "compare", "not_built", "require_keys", "unknown_shape"]
 
 
 class World(NamedTuple):
-    """A real database and a tenant that nobody used before."""
+    """A real database and a tenant that nobody used before; `till` opens an engine apart."""
 
     database: Database
     context: TenantContext
+    till: Callable[[], Awaitable[Till]] | None = None
 
 
 class Case(NamedTuple):

@@ -29,9 +29,11 @@ from payengine.billing.renewing import (
     Renewable,
     RenewableStatus,
     is_due,
+    next_due_of,
     plan_batch,
     renew,
     renewal_name,
+    renewed_until,
     resume,
 )
 from payengine.errors import InputInvalid
@@ -291,3 +293,25 @@ def test_the_preview_of_a_renewal_is_the_invoice_that_the_batch_makes(
         owed += made.invoice.total
     assert charged + first == owed + account.balance
     assert numbers == 2 * len(history)
+
+
+def test_the_earliest_of_what_time_does_is_due() -> None:
+    end = datetime(2025, 7, 1, tzinfo=UTC)
+    before, after = end - timedelta(days=1), end + timedelta(days=1)
+    assert next_due_of("active", period_end=end) == end
+    assert next_due_of("active", period_end=end, change_at=before, notice_at=after) == before
+    assert next_due_of("trialing", period_end=end, notice_at=before) == before
+    assert next_due_of("paused", period_end=end) is None
+    assert next_due_of("paused", period_end=end, change_at=after) == after
+    assert next_due_of("canceled", period_end=end, change_at=after) is None
+
+
+def test_a_step_at_the_boundary_comes_before_the_renewal() -> None:
+    end = datetime(2025, 7, 1, tzinfo=UTC)
+    now, later = end + timedelta(days=60), end + timedelta(days=40)
+    assert renewed_until("active", at=now, period_end=end, step_at=None) == now
+    assert renewed_until("active", at=now, period_end=end, step_at=end) is None
+    until = renewed_until("active", at=now, period_end=end, step_at=later)
+    assert until == later - timedelta(microseconds=1)
+    assert renewed_until("active", at=end, period_end=end, step_at=later) == end
+    assert renewed_until("paused", at=now, period_end=end, step_at=later) is None

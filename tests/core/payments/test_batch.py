@@ -262,9 +262,7 @@ async def test_no_scope_outlives_a_batch(database: Database) -> None:
 async def test_the_functions_write_every_column_that_the_records_have(servers: Servers) -> None:
     connection = await asyncpg.connect(servers.owner_url)
     try:
-        body = await connection.fetchval(
-            "SELECT prosrc FROM pg_proc WHERE proname = 'open_payments'"
-        )
+        body = await connection.fetchval("SELECT prosrc FROM pg_proc WHERE proname = 'open_part'")
         settles = await connection.fetchval(
             "SELECT prosrc FROM pg_proc WHERE proname = 'settle_payments'"
         )

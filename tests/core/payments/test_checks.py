@@ -18,6 +18,7 @@ from payengine.errors import (
 )
 from payengine.idempotency import fingerprint
 from payengine.ids import new_id
+from payengine.marketplace.meant import SplitInput
 from payengine.payments import CapturePayment, ConfirmPayment, CreatePayment, MethodInput
 from payengine.payments.checks import check_confirm, check_create
 from payengine.payments.inputs import FraudInput
@@ -133,6 +134,8 @@ _OTHER: dict[str, Any] = {
     "description": "d",
     "metadata": {"k": "v"},
     "fraud": FraudInput(device="d"),
+    "avoid_gateways": ("stripe",),
+    "split": SplitInput(vendor_id="acc_1"),
 }
 
 

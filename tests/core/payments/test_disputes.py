@@ -68,6 +68,26 @@ async def test_what_is_lost_stays_gone_with_its_fee(court: Court, shop: Shop) ->
     await shop.assert_sound()
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_status_that_nobody_knows_is_kept_and_told_and_moves_nothing(
+    court: Court, shop: Shop, *, is_known: bool
+) -> None:
+    _, sent = await court.charge()
+    if is_known:
+        await court.hear(report(sent, "under_review", at=BEGAN))
+    before = await court.balances()
+    strange = report(sent, "unmodelled", at=BEGAN + _DAY, raw_status="in_arbitration")
+    dispute = await court.hear(strange)
+    assert dispute.status == ("UNDER_REVIEW" if is_known else "NEEDS_RESPONSE")
+    assert (await court.balances() == before) is is_known  # a new one sets the money aside
+    assert (await court.events()).count("dispute.status_unmodelled") == 1
+    await court.hear(strange)
+    assert (await court.events()).count("dispute.status_unmodelled") == 1
+    lost = await court.hear(report(sent, "lost", at=BEGAN + 2 * _DAY))
+    assert lost.status == "LOST"
+    await shop.assert_sound()
+
+
 _STORY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("needs_response", {"fee_minor": 0, "reason": ""}),
     ("needs_response", {"evidence_due_at": BEGAN + 9 * _DAY}),

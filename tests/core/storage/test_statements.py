@@ -20,7 +20,6 @@ _TABLES = {
 
 #: The worker's: they read names and due times of all tenants, by design. module:constant.
 _OF_ALL_TENANTS = {
-    "core/payengine/events/relay.py:_PUBLISH",
     "core/payengine/ledger/folding.py:_TENANTS",
     "core/payengine/payments/disputes/sending.py:_DUE",
     "core/payengine/payments/disputes/sending.py:_REMIND",
@@ -29,6 +28,10 @@ _OF_ALL_TENANTS = {
     "core/payengine/payments/review/deciding.py:_DUE",
 }
 
+#: Functions that do so, with the worker's rights.
+_FUNCTIONS_OF_ALL_TENANTS = {"0001_batches.sql:publish_events"}
+
+_FUNCTION = re.compile(r"CREATE FUNCTION ([\w{}]+)\s*\(.*?AS (\$\w*\$)(.*?)\2", re.DOTALL)
 _MENTION = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|USING)\s+({'|'.join(sorted(_TABLES))})\b")
 _FILTER = re.compile(
     r"tenant_id\s*=|=\s*(?:\w+\.)?tenant_id\b|USING \(tenant_id\b|WHERE \((?:\w+\.)?tenant_id,"
@@ -144,6 +147,39 @@ def test_every_statement_of_the_engine_names_its_tenant() -> None:
     assert faults == []
     assert seen >= _OF_ALL_TENANTS, "the list names statements that are gone"
     assert len(seen) > 5
+
+
+def functions(script: str) -> Iterator[tuple[str, list[str]]]:
+    """The functions of a migration, with their statements."""
+    for found in _FUNCTION.finditer(script):
+        yield found[1], re.sub(r"--.*", "", found[3]).split(";")
+
+
+def test_every_statement_of_the_databases_functions_names_its_tenant() -> None:
+    seen, faults = set(), []
+    for path in sorted((_ROOT / "migrations/versions").glob("0*")):
+        for name, body in functions(path.read_text()):
+            where = f"{path.name}:{name}"
+            seen.add(where)
+            tables = sorted({table for sql in body for table in unfiltered(sql)})
+            if tables and where not in _FUNCTIONS_OF_ALL_TENANTS:
+                faults.append(f"{where} touches {', '.join(tables)} of all tenants")
+    assert faults == []
+    assert seen >= _FUNCTIONS_OF_ALL_TENANTS, "the list names functions that are gone"
+    assert seen >= {"0001_batches.sql:settle_payments", "0008_fraud.sql:fraud_features"}
+
+
+def test_the_relay_takes_its_lease_before_it_looks() -> None:
+    """What follows the lock must see what was committed before it was had: not in its statement,
+    and in a function whose statements have snapshots of their own."""
+    script = (_ROOT / "migrations/versions/0001_batches.sql").read_text()
+    body = dict(functions(script))["publish_events"]
+    looks = [number for number, sql in enumerate(body) if _MENTION.search(sql)]
+    takes = [number for number, sql in enumerate(body) if "pg_try_advisory_xact_lock" in sql]
+    assert takes == [0]
+    assert min(looks) > 0
+    head = script[script.index("CREATE FUNCTION publish_events") :].partition("$$")[0]
+    assert not re.search(r"\b(STABLE|IMMUTABLE)\b", head)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,10 @@ class ReadsFiles(Sound):
         return RuleVerdict()
 
 
+class SpeaksUnchecked(_Described):
+    changes: ClassVar[dict[str, Any]] = {"stages": ("post_auth",), "needs_checks": True}
+
+
 class Misjudges(Sound):
     def evaluate(self, context: FraudContext, settings: PluginSettings) -> RuleVerdict:
         return RuleVerdict(verdict="allow")
@@ -184,6 +188,7 @@ FAULTS: list[tuple[type[Sound], str]] = [
     (Divides, "rule_survives_nonsense"),
     (Shouts, "rule_verdicts_are_valid"),
     (Certain, "rule_verdicts_are_valid"),
+    (SpeaksUnchecked, "rule_verdicts_are_valid"),
     (Ponders, "rule_keeps_its_time"),
     (ReadsFiles, "rule_reaches_out_to_nobody"),
 ]

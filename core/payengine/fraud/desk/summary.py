@@ -47,7 +47,7 @@ _VERDICTS = f"""{_TAKEN}
 """
 
 _RULES = f"""{_TAKEN}
-    SELECT said ->> 'rule' AS rule, said ->> 'mode' AS mode, count(*) AS asked,
+    SELECT said ->> 'rule' AS rule, coalesce(said ->> 'mode', 'live') AS mode, count(*) AS asked,
         count(*) FILTER (WHERE hit) AS hits,
         count(*) FILTER (WHERE said ->> 'verdict' IN ('block', 'hard_block')) AS blocks,
         count(*) FILTER (WHERE said ->> 'verdict' = 'challenge') AS challenges,
@@ -63,7 +63,7 @@ _RULES = f"""{_TAKEN}
     FROM taken, LATERAL jsonb_array_elements(taken.document -> 'verdicts') AS said,
         LATERAL (SELECT said ->> 'verdict' IN ('review', 'challenge', 'block', 'hard_block')
                         AS hit) AS told
-    GROUP BY said ->> 'rule', said ->> 'mode' ORDER BY rule, mode
+    GROUP BY said ->> 'rule', coalesce(said ->> 'mode', 'live') ORDER BY rule, mode
 """
 
 _STOPS = frozenset({"review", "challenge", "block", "hard_block"})

@@ -27,10 +27,14 @@ _SEED = 7
 _HELD_BACK = 0.25
 _FEWEST_FRAUDS = 20
 _FEWEST_TO_CALIBRATE = 30
+#: Below so many known frauds, trees are kept smaller: leaves, payments in a leaf, share of inputs.
+_FEW = 1_000
+_FOR_FEW = (6, 100, 0.4)
+_FOR_MANY = (16, 50, 0.6)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How trees are grown. `leaves` None: 8 where fewer than 1,000 frauds are known, else 16.
+    """How trees are grown. What is None goes by how many frauds are known: of few, less is learned.
 
     Many bins, because a limit that fraud begins at lies between two of few.
     """
@@ -38,9 +42,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     trees: int = 200
     leaves: int | None = None
     rate: float = 0.05
-    fewest_in_leaf: int = 50
+    fewest_in_leaf: int | None = None
     lambda_l2: float = 5.0
-    share_of_inputs: float = 0.6
+    share_of_inputs: float | None = None
     share_of_payments: float = 0.8
     bins: int = 4_095
 
@@ -144,14 +148,15 @@ def _grown(table: Any, frauds: Any, recipe: Recipe) -> Any:
         import lightgbm
     except ImportError:
         raise ConfigurationError(_EXTRA) from None
-    leaves = recipe.leaves or (8 if int(frauds.sum()) < 1_000 else 16)
+    leaves, fewest, share = _FOR_FEW if int(frauds.sum()) < _FEW else _FOR_MANY
+    leaves, fewest = recipe.leaves or leaves, recipe.fewest_in_leaf or fewest
     settings = {
         "objective": "binary",
         "learning_rate": recipe.rate,
         "num_leaves": leaves,
-        "min_data_in_leaf": min(recipe.fewest_in_leaf, max(5, len(frauds) // 50)),
+        "min_data_in_leaf": min(fewest, max(5, len(frauds) // 50)),
         "lambda_l2": recipe.lambda_l2,
-        "feature_fraction": recipe.share_of_inputs,
+        "feature_fraction": recipe.share_of_inputs or share,
         "bagging_fraction": recipe.share_of_payments,
         "bagging_freq": 1,
         "max_bin": recipe.bins,

@@ -68,7 +68,7 @@ class Backtest:
         return report_of(
             world,
             folds,
-            scored if scores is None else _written(scored, scores),
+            scored if scores is None else _written(scored, scores, origin_s=world.origin_s),
             form=protocol.form,
             stage=self._stage,
             rules_only=self._rules_only,
@@ -76,7 +76,7 @@ class Backtest:
         )
 
 
-def _written(scored: Iterator[Scored], path: Path) -> Iterator[Scored]:
+def _written(scored: Iterator[Scored], path: Path, *, origin_s: int) -> Iterator[Scored]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
@@ -86,7 +86,7 @@ def _written(scored: Iterator[Scored], path: Path) -> Iterator[Scored]:
                     one.fold,
                     one.row.payment_id,
                     one.row.tenant,
-                    one.row.at,
+                    one.row.at + origin_s,
                     f"{one.score:.8f}",
                     one.verdict,
                     one.row.fraud,

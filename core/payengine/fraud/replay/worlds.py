@@ -3,13 +3,16 @@
 Two forms are read, told apart by their columns: payments through a gateway (`ts`, `tenant`,
 `card`, `device`, …, and `label_ts`, the moment at which the label became known) and payments at
 terminals (`TX_TIME_SECONDS`, `CUSTOMER_ID`, `TERMINAL_ID`, …), whose labels become known a fixed
-time later. Parquet needs the extra `train`; CSV, also gzipped, needs nothing.
+time later. Columns may stand in any order, and what a form can do without may be missing. Days are
+counted from the day of the file's first payment. Parquet needs the extra `train`; CSV, also
+gzipped, needs nothing; which it is says the file's beginning, not its name.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,8 +30,10 @@ DAY_S = 86_400
 #: The worlds count seconds from a beginning of their own.
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
-_TERMINAL = ("TX_TIME_SECONDS", "CUSTOMER_ID", "TERMINAL_ID", "TRANSACTION_ID", "TX_FRAUD")
-_GATEWAY = ("payment_id", "ts", "tenant", "amount")
+#: What a form cannot do without; of the second tuple one is enough.
+_TERMINAL = ("TX_TIME_SECONDS", "CUSTOMER_ID", "TERMINAL_ID", "TX_FRAUD")
+_TERMINAL_AMOUNTS = ("TX_AMOUNT_MINOR", "TX_AMOUNT")
+_GATEWAY = ("ts", "amount", "is_fraud")
 _TEXTS = {
     "card": "card",
     "customer": "customer",
@@ -70,6 +75,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     form: Literal["terminal", "gateway"]
     fields: tuple[str, ...]
     rows: Sequence[Row]
+    #: What the file's own seconds were at this world's beginning.
+    origin_s: int = 0
 
     @property
     def days(self) -> int:
@@ -103,17 +110,8 @@ def instant(seconds: int) -> datetime:
 
 def days_in(path: Path) -> int:
     """How many days a file's payments last; raises as `read_world` does."""
-    columns, _ = _opened(path)
-    name = "TX_TIME_SECONDS" if "TX_TIME_SECONDS" in columns else "ts"
-    if name not in columns:
-        raise _formless(path, columns)
-    if path.suffix == ".parquet":
-        from pyarrow import compute, parquet
-
-        newest = compute.max(parquet.read_table(path, columns=[name])[name]).as_py()
-    else:
-        newest = max((int(float(one[name])) for one in _opened(path)[1]), default=None)
-    return 0 if newest is None else int(newest) // DAY_S + 1
+    begins, ends = _span(path)
+    return (ends - begins) // DAY_S + 1
 
 
 def read_world(
@@ -125,19 +123,68 @@ def read_world(
     Raises `InputInvalid` on a file that is neither form, `ConfigurationError` without the extra.
     """
     columns, records = _opened(path)
+    form = _form(path, columns)
+    origin = _span(path)[0]
     begin = range(first_day * DAY_S, (10**6 if end_day is None else end_day) * DAY_S)
-    if all(name in columns for name in _TERMINAL):
-        return _world("terminal", ("card", "seller"), _terminal(records, label_delay_days), begin)
-    if all(name in columns for name in _GATEWAY):
-        named = {name: field for name, field in _TEXTS.items() if name in columns}
-        fields = tuple(named.values())
-        read = _gateway(records, tuple(named), label_delay_days)
-        return _world("gateway", fields, read, begin)
-    raise _formless(path, columns)
+    if form == "terminal":
+        read = _terminal(records, label_delay_days, origin)
+        return _world("terminal", ("card", "seller"), read, begin, origin)
+    named = {name: field for name, field in _TEXTS.items() if name in columns}
+    fields = tuple(named.values())
+    read = _gateway(records, tuple(named), label_delay_days, origin)
+    return _world("gateway", fields, read, begin, origin)
 
 
-def _formless(path: Path, columns: tuple[str, ...]) -> InputInvalid:
-    return InputInvalid(f"{path.name} has neither form: its columns are {str(columns)[:300]}.")
+def _form(path: Path, columns: tuple[str, ...]) -> Literal["terminal", "gateway"]:
+    """Which form the columns have; raises `InputInvalid` that says what is lacking."""
+    if _TERMINAL[0] in columns:
+        form: Literal["terminal", "gateway"] = "terminal"
+        lacking = [name for name in _TERMINAL if name not in columns]
+        if not set(_TERMINAL_AMOUNTS) & set(columns):
+            lacking.append(" or ".join(_TERMINAL_AMOUNTS))
+    else:
+        form = "gateway"
+        lacking = [name for name in _GATEWAY if name not in columns]
+    if not lacking:
+        return form
+    if "ts" not in columns and form == "gateway":
+        raise InputInvalid(
+            f"{path.name} has neither form: its columns are {str(columns)[:300]}, and there is "
+            "neither TX_TIME_SECONDS (payments at terminals) nor ts (through a gateway)."
+        )
+    raise InputInvalid(
+        f"{path.name} is of the form {form}, and lacks {', '.join(lacking)}; its columns are "
+        f"{str(columns)[:300]}."
+    )
+
+
+def _span(path: Path) -> tuple[int, int]:
+    """The second at which the file's first day begins, and that of its last payment."""
+    columns, records = _opened(path)
+    name = _TERMINAL[0] if _form(path, columns) == "terminal" else "ts"
+    if _is_parquet(path):
+        from pyarrow import compute, parquet
+
+        found = compute.min_max(parquet.read_table(path, columns=[name])[name]).as_py()
+        oldest, newest = found["min"], found["max"]
+    else:
+        oldest = newest = None
+        try:
+            for one in records:
+                at = _second(one[name])
+                oldest = at if oldest is None or at < oldest else oldest
+                newest = at if newest is None or at > newest else newest
+        except _UNREADABLE as problem:
+            raise InputInvalid(f"{path.name}: {name} cannot be read: {problem}.") from None
+    if oldest is None:
+        raise InputInvalid(f"{path.name} holds no payments.")
+    try:
+        return _second(oldest) // DAY_S * DAY_S, _second(newest)
+    except _UNREADABLE:
+        raise InputInvalid(f"{path.name}: {name} holds no seconds but {oldest!r}.") from None
+
+
+_UNREADABLE = (KeyError, TypeError, ValueError, ArithmeticError, EOFError, OSError, zlib.error)
 
 
 def _world(
@@ -145,51 +192,57 @@ def _world(
     fields: tuple[str, ...],
     rows: Iterator[Row],
     seconds: range,
+    origin: int,
 ) -> World:
     kept: list[Row] = []
+    read = 0
     try:
         for row in rows:
+            read += 1
             if row.at in seconds:
                 kept.append(row)
             if len(kept) > _MOST_ROWS:
                 raise InputInvalid(f"The file holds more than {_MOST_ROWS} payments.")
-    except (KeyError, TypeError, ValueError, ArithmeticError, EOFError) as problem:
-        raise InputInvalid(f"The file's rows cannot be read: {problem}.") from None
+    except _UNREADABLE as problem:
+        raise InputInvalid(f"The file's row {read + 1} cannot be read: {problem!r}.") from None
     kept.sort(key=lambda row: row.at)
-    return World(form=form, fields=fields, rows=kept)
+    return World(form=form, fields=fields, rows=kept, origin_s=origin)
 
 
-def _terminal(records: Iterator[dict[str, Any]], delay_days: int) -> Iterator[Row]:
+def _terminal(records: Iterator[dict[str, Any]], delay_days: int, origin: int) -> Iterator[Row]:
     delay = delay_days * DAY_S
     nothing = (None, None, None)
-    for one in records:
-        at = int(one["TX_TIME_SECONDS"])
-        minor = one.get("TX_AMOUNT_MINOR")
+    for number, one in enumerate(records):
+        at = _second(one["TX_TIME_SECONDS"]) - origin
+        minor = _whole(one.get("TX_AMOUNT_MINOR"))
         yield Row(
             "world",
             at,
-            str(one["TRANSACTION_ID"]),
-            int(minor) if minor is not None else _minor(one["TX_AMOUNT"]),
+            str(one.get("TRANSACTION_ID", number)),
+            minor if minor is not None else _minor(one["TX_AMOUNT"]),
             (str(one["CUSTOMER_ID"]), str(one["TERMINAL_ID"])),
             *nothing,
             False,
-            int(one["TX_FRAUD"]),
+            _whole(one["TX_FRAUD"]) or 0,
             at + delay,
         )
 
 
 def _gateway(
-    records: Iterator[dict[str, Any]], texts: tuple[str, ...], delay_days: int
+    records: Iterator[dict[str, Any]], texts: tuple[str, ...], delay_days: int, origin: int
 ) -> Iterator[Row]:
     delay = delay_days * DAY_S
-    for one in records:
-        at = int(one["ts"])
-        fraud = _whole(one.get("is_fraud")) or 0
-        label_at = _whole(one["label_ts"]) if "label_ts" in one else at + delay
+    for number, one in enumerate(records):
+        at = _second(one["ts"]) - origin
+        fraud = _whole(one["is_fraud"]) or 0
+        label_at: int | None = at + delay
+        if "label_ts" in one:
+            told = _whole(one["label_ts"])
+            label_at = None if told is None else told - origin
         yield Row(
-            str(one["tenant"]),
+            str(one.get("tenant", "world")),
             at,
-            str(one["payment_id"]),
+            str(one.get("payment_id", number)),
             _minor(one["amount"]),
             tuple(str(one[name]) if one[name] not in (None, "") else None for name in texts),
             _whole(one.get("account_age_days")),
@@ -201,6 +254,11 @@ def _gateway(
         )
 
 
+def _second(value: Any) -> int:
+    """Whole seconds, however they are spelled."""
+    return value if type(value) is int else int(float(value))
+
+
 def _minor(amount: Any) -> int:
     """Two decimals, exactly; amounts of the files are in major units."""
     return int((Decimal(str(amount)) * 100).to_integral_value())
@@ -209,7 +267,19 @@ def _minor(amount: Any) -> int:
 def _whole(value: Any) -> int | None:
     if value is None or value == "" or value != value:
         return None
+    if isinstance(value, str) and value.strip().lower() in _WORDS:
+        return _WORDS[value.strip().lower()]
     return int(float(value))
+
+
+_WORDS: dict[str, int | None] = {
+    "true": 1,
+    "false": 0,
+    "nan": None,
+    "none": None,
+    "null": None,
+    "<na>": None,
+}
 
 
 def _flag(value: Any) -> bool | None:
@@ -220,17 +290,30 @@ def _flag(value: Any) -> bool | None:
 def _opened(path: Path) -> tuple[tuple[str, ...], Iterator[dict[str, Any]]]:
     if not path.is_file():
         raise InputInvalid(f"{path} is no file.")
-    if path.suffix == ".parquet":
+    if _is_parquet(path):
         return _parquet(path)
-    opened: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as file:
-        columns = tuple(next(csv.reader(file), ()))
+    is_zipped = _beginning(path).startswith(b"\x1f\x8b")
+    opened: Callable[..., IO[str]] = gzip.open if is_zipped else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            columns = tuple(next(csv.reader(file), ()))
+    except (*_UNREADABLE, csv.Error) as problem:
+        raise InputInvalid(f"{path.name} is neither parquet nor CSV: {problem}.") from None
 
     def records() -> Iterator[dict[str, Any]]:
-        with opened(path, "rt", encoding="utf-8", newline="") as file:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
             yield from csv.DictReader(file)
 
     return columns, records()
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def _is_parquet(path: Path) -> bool:
+    return _beginning(path) == b"PAR1"
 
 
 def _parquet(path: Path) -> tuple[tuple[str, ...], Iterator[dict[str, Any]]]:

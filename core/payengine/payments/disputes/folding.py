@@ -1,8 +1,8 @@
 """What do a dispute's reports and steps add up to?
 
 Pure, and indifferent to the order in which they came: reports count in the order of their own
-instants, a dispute never goes back, and lost is final. So the same reports, however often and in
-whatever order they arrive, give the same dispute.
+instants, a dispute never goes back, and lost is final; a status unknown here moves nothing. So the
+same reports, however often and in whatever order they arrive, give the same dispute.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def operation_status(dispute: Dispute) -> OperationStatus:
 def fold_dispute(dispute: Dispute, reports: Iterable[Report], steps: Iterable[Step]) -> Dispute:
     """The dispute as all its reports and steps say; amount and currency stay the first ones."""
     told = sorted(reports, key=lambda each: (each.occurred_at, each.event_id))
-    statuses = [_REPORTED[each.status] for each in told]
+    statuses = [_REPORTED[each.status] for each in told if each.status in _REPORTED]
     statuses += [_DONE[each.kind] for each in steps if each.status == "succeeded"]
     status = max((dispute.status, *statuses), key=_RANK.__getitem__)
     due_at = next((r.evidence_due_at for r in reversed(told) if r.evidence_due_at), None)

@@ -84,8 +84,10 @@ class Disputes(DisputeReader):
         """Record what the provider tells of a dispute, in whatever order it arrives.
 
         The same event again changes nothing. What breaks a sum or contradicts what was told before
-        is recorded and opens a review. Raises `NotFound` where the disputed payment is not known
-        (yet), `OperationInFlight` where others move it all the time; nothing is written then.
+        is recorded and opens a review; a status that nobody here knows is recorded, told as
+        `dispute.status_unmodelled`, and moves nothing. Raises `NotFound` where the disputed payment
+        is not known (yet), `OperationInFlight` where others move it all the time; nothing is
+        written then.
         """
         for _ in range(_TRIES):
             try:
@@ -127,7 +129,7 @@ class Disputes(DisputeReader):
                 return
             elsewhere = disputed is not None and disputed.payment_id != dispute.payment_id
             try:
-                await refold(
+                ground, dispute = await refold(
                     session,
                     context,
                     ground,
@@ -139,6 +141,10 @@ class Disputes(DisputeReader):
                 )
             except OperationInFlight:
                 raise _MovedOn from None
+            if event.dispute.status == "unmodelled":
+                strange = dispute_event("dispute.status_unmodelled", ground, dispute, at=at)
+                strange.data["raw_status"] = event.dispute.raw_status
+                await insert_event(session, tenant_id, strange)
             faults.point("before_commit")
         faults.point("after_commit")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 from payengine.storage.isolate import isolated
 
-revision = "0009"
+revision = "0014"
 down_revision = "0013"
 
 _PRODUCT = """

@@ -1,0 +1,1 @@
+"""What does the shop sell, and at which prices?"""

@@ -1,0 +1,1 @@
+"""How is what is owed got in, and what may customers use?"""

@@ -1,0 +1,1 @@
+"""Where is the money, where was it, what moved, and what do finance's reports say of it?"""

@@ -1,0 +1,1 @@
+"""How does a marketplace look over the wire?"""

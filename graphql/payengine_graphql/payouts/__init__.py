@@ -1,0 +1,1 @@
+"""How does the API show and move payouts?"""

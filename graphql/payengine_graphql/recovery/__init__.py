@@ -1,0 +1,1 @@
+"""Where does a customer pay what could not be collected?"""

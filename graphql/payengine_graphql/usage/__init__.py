@@ -1,0 +1,1 @@
+"""What did customers use?"""
