@@ -10,7 +10,7 @@ MEMBERS = $(shell sed -n 's/^name = "\(.*\)"/\1/p' \
 	core/pyproject.toml tenants/pyproject.toml graphql/pyproject.toml plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-growth bench-host bench-ledger bench-usage crash crash-short crash-defects outages model nightly lock clean environment
+.PHONY: help run test check bench bench-growth bench-host bench-ledger bench-renewals bench-usage crash crash-short crash-renewals crash-defects outages model nightly lock clean environment
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -67,7 +67,7 @@ outages: environment ## Stop PostgreSQL twenty times under load; kill, flush and
 model: environment ## Compare the payments with their model: 2,000 histories of 50 steps; ten minutes
 	@PAYENGINE_NIGHTLY=1 $(BIN)/pytest --durations=0 tests/acceptance/test_payments_model.py
 
-nightly: crash-defects outages model crash ## All of these that take long, one after the other
+nightly: crash-defects crash-renewals outages model crash ## All of these that take long, one after the other
 
 lock: environment ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 \

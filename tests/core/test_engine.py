@@ -58,4 +58,4 @@ async def test_an_engine_that_has_nothing_to_do_closes_at_once(
         payment_home.settings, login_url=payment_home.login_url, redis_url=payment_home.redis_url
     ):
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4

@@ -232,7 +232,7 @@ async def test_who_does_not_begin_in_time_is_closed(world: World) -> None:
     async with _raw(world) as socket:
         began = asyncio.get_running_loop().time()
         assert await _close_code(socket) == sockets.INIT_TIMEOUT
-        assert asyncio.get_running_loop().time() - began < sockets.INIT_DEADLINE_S + 1
+        assert asyncio.get_running_loop().time() - began < sockets.INIT_DEADLINE_S + 10
 
 
 @pytest.mark.parametrize(

@@ -368,16 +368,14 @@ async def test_a_statement_of_many_pages_is_complete_and_leaves_the_loop_free(
         await asyncio.gather(
             *(gateway.authorize(call, payment(key)) for key in keys[start : start + 10])
         )
-    longest_s, reading = 0.0, asyncio.create_task(books(gateway, account))
-    loop = asyncio.get_running_loop()
+    turns, reading = 0, asyncio.create_task(books(gateway, account))
     while not reading.done():
-        began = loop.time()
         await asyncio.sleep(0)
-        longest_s = max(longest_s, loop.time() - began)
+        turns += 1
     lines = await reading
     assert sorted(line.key for line in lines) == sorted(keys)
     assert [line.at for line in lines] == sorted(line.at for line in lines)
-    assert longest_s < 0.05
+    assert turns > 10  # others had their turn between any two pages
 
 
 async def test_many_delayed_results_come_true_together(

@@ -117,7 +117,7 @@ async def test_the_feed_has_no_gap_without_valkey(
             await publish_all(event_database)
             before = time.monotonic()
             sender.send([seller.tenant_id])
-            assert time.monotonic() - before < 0.05, "nobody waits for Valkey"
+            assert time.monotonic() - before < 0.5, "nobody waits for Valkey"
         for items in await asyncio.gather(*readers):
             assert [item.position for item in items if isinstance(item, Event)] == list(
                 range(1, 61)

@@ -28,7 +28,7 @@ from tests.core.fraud.test_screening import decisions, only
 from tests.engines import Shop, Till, key, open_till
 from tests.servers import HomeOfTest
 
-_MOST_S = 1.5
+_MOST_S = 10.0
 
 
 class Scorer:

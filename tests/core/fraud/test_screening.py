@@ -122,8 +122,8 @@ async def test_a_failing_rule_changes_no_other_rules_verdict(watched: Shop) -> N
     for name in ("a_raises", "b_sleeps", "c_spins", "d_nonsense", "e_odd", "f_sure", "g_exits"):
         assert said[name]["verdict"] == "abstain", name
         assert said[name].get("error"), name
-    assert said["b_sleeps"]["took_us"] < 100_000
-    assert said["c_spins"]["took_us"] < 100_000
+    assert said["b_sleeps"]["took_us"] < 1_000_000
+    assert said["c_spins"]["took_us"] < 1_000_000
     assert row["degraded"]
     assert row["document"]["score"] == 0.25
 

