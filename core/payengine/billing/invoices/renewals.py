@@ -64,7 +64,7 @@ _TENANTS_DUE = """
     ORDER BY random() LIMIT $2
 """
 
-#: Served by the partial index alone, in its order, whatever else the tenant has.
+#: Served by the partial index, whatever else the tenant has; a short list of due ones is sorted.
 CLAIM = f"""
     SELECT {_DUE.listed} FROM subscription
     WHERE tenant_id = $1 AND due_at <= $2

@@ -32,7 +32,6 @@ __all__ = [
     "available",
     "destination_of",
     "get",
-    "get_batch",
     "hold_on",
     "insert_batch",
     "insert_evidence",
@@ -63,8 +62,6 @@ _DESTINATION = f"""
 """
 
 _GET = f"SELECT {PAYOUT.listed} FROM payout WHERE tenant_id = $1 AND id = $2"
-_GET_BATCH = f"SELECT {BATCH.listed} FROM payout_batch WHERE tenant_id = $1 AND id = $2"
-
 _INSERT = f"INSERT INTO payout (tenant_id, {PAYOUT.listed}) VALUES ($1, {PAYOUT.parameters(2)})"
 _INSERT_BATCH = (
     f"INSERT INTO payout_batch (tenant_id, {BATCH.listed}) VALUES ($1, {BATCH.parameters(2)})"
@@ -151,12 +148,6 @@ async def get(
     """The payout as it stands."""
     row = await session.fetchrow(_GET + (" FOR UPDATE" if lock else ""), tenant_id, payout_id)
     return None if row is None else PAYOUT.read(row)
-
-
-async def get_batch(session: Session, tenant_id: uuid.UUID, batch_id: str) -> PayoutBatch | None:
-    """The batch as it stands."""
-    row = await session.fetchrow(_GET_BATCH, tenant_id, batch_id)
-    return None if row is None else BATCH.read(row)
 
 
 async def of_batch(session: Session, tenant_id: uuid.UUID, batch_id: str) -> list[Payout]:
