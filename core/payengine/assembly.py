@@ -24,6 +24,7 @@ from payengine.billing.collection.room import CollectionRoom
 from payengine.billing.invoices.room import InvoiceRoom
 from payengine.billing.subscriptions.room import SubscriptionRoom
 from payengine.billing.subscriptions.steps import Steps
+from payengine.billing.wakeups import wake_handlers
 from payengine.clock import TenantClocks
 from payengine.customers import Customers
 from payengine.events import EventLog
@@ -33,6 +34,7 @@ from payengine.fraud.screening import Screening
 from payengine.fraud.stages import Stages
 from payengine.fx.book import RateBook
 from payengine.fx.desk import Exchange
+from payengine.jobs import Handler
 from payengine.marketplace.room import Marketplace
 from payengine.marketplace.treasury import Means as TreasuryMeans
 from payengine.marketplace.treasury import Treasury
@@ -226,6 +228,12 @@ class BillingRooms:
             Poller("credit_notes", lambda at: notes.run_once(at=at), every_s=2.0),
             Poller("test_clocks", lambda at: self.test_clocks.run_once(at=at), every_s=0.25),
         ]
+
+    def handlers(self) -> list[Handler]:
+        """What hears the wake-ups; what they tell of, the pollers find as well."""
+        return wake_handlers(
+            renew=self.invoicing.renewals.take_turn, collect=self.collection.collections.take_turn
+        )
 
 
 def _clocked(invoicing: InvoiceRoom, collection: CollectionRoom) -> list[ClockedRoom]:

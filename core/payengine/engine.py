@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -158,7 +158,7 @@ async def open_engine(
             scorers=registry.scorers,
         )
         means = _means(settings, database, vault, registry, router, clock, fraud, unpublished)
-        own = _handlers(database, settings, book)
+        own = [*_handlers(database, settings, book), *handlers]
         engine = _assemble(
             settings,
             means,
@@ -167,7 +167,7 @@ async def open_engine(
             feed=feed,
             wake_ups=wake_ups,
             book=book,
-            jobs=_runner(settings, database, [*own, *handlers], only=only_jobs),
+            jobs=lambda more: _runner(settings, database, [*own, *more], only=only_jobs),
             unpublished=unpublished,
         )
         if isinstance(clock, TenantClocks):
@@ -215,13 +215,15 @@ def _assemble(
     feed: Feed,
     wake_ups: WakeUps,
     book: RateBook,
-    jobs: Runner,
+    jobs: Callable[[Sequence[Handler]], Runner],
     unpublished: asyncio.Event,
 ) -> Engine:
+    """`jobs` makes the runner of the rooms' jobs, beside those that need no room."""
     database, clock = means.database, means.clock
     paying = PaymentRooms.of(settings, means, fraud, log)
     money = MoneyRooms.of(paying, book)
     billing = BillingRooms.of(paying, money)
+    runner = jobs(billing.handlers())
     feed.listen(money.marketplace.sharer.wake)
     return Engine(
         settings=settings,
@@ -256,14 +258,14 @@ def _assemble(
         reviews=paying.reviews,
         inbound=paying.inbound,
         webhooks=paying.webhooks,
-        jobs=jobs,
+        jobs=runner,
         job_desk=JobDesk(database),
         background=Background(
             database=database,
             feed=feed,
             wake_ups=wake_ups,
             pollers=[*paying.pollers(), *billing.pollers(), *money.pollers()],
-            jobs=jobs,
+            jobs=runner,
             calendar=CronTable(database, _CALENDAR),
             unpublished=unpublished,
         ),

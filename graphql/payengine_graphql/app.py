@@ -30,6 +30,7 @@ from payengine_graphql.disputes.uploads import EvidenceUploads
 from payengine_graphql.endpoint import HttpEndpoint
 from payengine_graphql.execution import Executor
 from payengine_graphql.health import Health
+from payengine_graphql.invoices.papers import InvoicePapers
 from payengine_graphql.live import LiveQueries
 from payengine_graphql.metrics import Metrics
 from payengine_graphql.once import Once
@@ -114,6 +115,7 @@ def create_app(engine: Engine, settings: Settings, *, expects_relay: bool = True
             Route("/metrics", show_metrics),
             *WebhookRoutes(engine, count=metrics.count_webhook_in).routes(),
             *EvidenceUploads(engine, services.keys).routes(),
+            *InvoicePapers(engine, services.keys).routes(),
             *RecoveryPages(engine).routes(),
             *_plugin_pages(engine),
         ],

@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from payengine.billing.invoices.advancing import retry_failed
 from payengine.clock import TenantClocks, wall_now
 from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound
@@ -46,6 +47,8 @@ _LEASE = timedelta(seconds=30)
 _MOST_ROUNDS = 50
 #: How long a clock waits for somebody else's charge before it looks again.
 _WAIT_S = 0.05
+#: After so many failures in a row a clock no longer stops for the retry of one renewal alone.
+_MOST_RETRIES_ALONE = 8
 #: For so long one look moves one clock, before the next has its turn.
 _TURN_S = 5.0
 
@@ -56,8 +59,9 @@ _TO_MOVE = """
     SELECT tenant_id FROM test_clock
     WHERE (leased_until IS NULL OR leased_until < $1)
       AND (now_at < target_at OR leased_until IS NOT NULL
-           OR EXISTS (SELECT FROM subscription
-                      WHERE subscription.tenant_id = test_clock.tenant_id AND due_at <= now_at))
+           OR (SELECT min(due_at) FROM subscription
+               WHERE subscription.tenant_id = test_clock.tenant_id AND due_at IS NOT NULL)
+              <= now_at)
     ORDER BY tenant_id LIMIT $2
 """
 _MINE = """
@@ -84,8 +88,14 @@ _MOVE = """
 _RELEASE = """
     UPDATE test_clock SET leased_until = NULL WHERE tenant_id = $1 AND leased_until = $2
 """
+#: A renewal that fails again and again stops no clock: it is tried where the clock stops anyway.
 _RENEWALS_DUE = """
-    SELECT min(due_at) FROM subscription WHERE tenant_id = $1 AND due_at > $2
+    SELECT due_at FROM subscription
+    WHERE tenant_id = $1 AND due_at > $2 AND NOT EXISTS (
+        SELECT FROM renewal_failure AS failure
+        WHERE failure.tenant_id = $1 AND failure.subscription_id = subscription.id
+          AND failure.resolved_at IS NULL AND failure.attempts >= $3)
+    ORDER BY due_at LIMIT 1
 """
 _COLLECTIONS_DUE = """
     SELECT min(due_at) FROM collection WHERE tenant_id = $1 AND due_at > $2
@@ -156,7 +166,9 @@ class ClockedRoom(msgspec.Struct, frozen=True, kw_only=True):
 
 async def renewals_due(session: Session, tenant_id: uuid.UUID, after: datetime) -> datetime | None:
     """When a subscription of the tenant is due next."""
-    found: datetime | None = await session.fetchval(_RENEWALS_DUE, tenant_id, after)
+    found: datetime | None = await session.fetchval(
+        _RENEWALS_DUE, tenant_id, after, _MOST_RETRIES_ALONE
+    )
     return found
 
 
@@ -209,6 +221,7 @@ class TestClocks:
     async def advance(self, context: TenantContext, request: AdvanceTestClock) -> TestClock:
         """Begin to let time pass; `get` says how far it is.
 
+        What could not be renewed before is tried again first: its cause may be mended by now.
         Raises `NotFound` without a clock, `InputInvalid` for an instant that is past or too far,
         and `Conflict` while an earlier advance is under way.
         """
@@ -222,6 +235,7 @@ class TestClocks:
                     raise InputInvalid("A clock goes forward, ten years at most.", path=("to",))
                 if await session.execute(_AIM, tenant_id, to) != "UPDATE 1":
                     raise Conflict("The test clock is being advanced.")
+                await retry_failed(session, tenant_id, clock.now_at)
             return await _read(session, tenant_id)
 
     async def get(self, context: TenantContext) -> TestClock | None:

@@ -48,9 +48,13 @@ def price_credit_note(net_exact: Fraction | int, *, tax_bps: TaxRate | None) -> 
     is no exact number.
     """
     if type(net_exact) is not int and not isinstance(net_exact, Fraction):
-        raise InputInvalid("A net amount is an integer or an exact fraction.")
+        raise InputInvalid(
+            "A net amount is an integer or an exact fraction.", path=("lines", "net")
+        )
     if net_exact < 0:
-        raise InputInvalid("A credit note takes back an amount that is not negative.")
+        raise InputInvalid(
+            "A credit note takes back an amount that is not negative.", path=("lines", "net")
+        )
     exact = Fraction(0) if tax_bps is None else exact_tax(net_exact, tax_bps, rules=_EXCLUSIVE)
     return CreditNoteParts(net=whole(Fraction(net_exact)), tax=whole(exact))
 
@@ -72,10 +76,10 @@ def issue_credit_note(
     if any(require_minor(amount, what="amount") < 0 for amount in amounts):
         raise InputInvalid("The amounts of a credit note are not negative.")
     if credit_note_total == 0:
-        raise InputInvalid("A credit note takes something back.")
+        raise InputInvalid("A credit note takes something back.", path=("lines",))
     creditable = invoice_total - already_credited - credit_note_total
     if creditable < 0:
-        raise CreditNoteExceedsInvoice
+        raise CreditNoteExceedsInvoice(path=("lines",))
     owed_before = max(invoice_total - already_credited - amount_paid, 0)
     amount_due = max(owed_before - credit_note_total, 0)
     return CreditNoteEffect(

@@ -35,6 +35,7 @@ FIRST_PAYMENT_WINDOW = timedelta(hours=23)
 #: The scheduled attempts of one policy, and the days of each interval and of the grace.
 MOST_INTERVALS = 30
 _MOST_DAYS = 366
+_INTERVALS = "retry_intervals_days"
 
 
 class DunningPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +54,12 @@ class DunningPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse a policy that cannot be kept; raises `InputInvalid`."""
         intervals = self.retry_intervals_days
         if len(intervals) > MOST_INTERVALS:
-            raise InputInvalid(f"Dunning has at most {MOST_INTERVALS} scheduled attempts.")
+            raise _refused(_INTERVALS, f"Dunning has at most {MOST_INTERVALS} scheduled attempts.")
         if any(type(days) is not int or not 1 <= days <= _MOST_DAYS for days in intervals):
-            raise InputInvalid(f"An interval lasts 1 to {_MOST_DAYS} days.")
+            raise _refused(_INTERVALS, f"An interval lasts 1 to {_MOST_DAYS} days.")
         grace = self.access_grace_days
         if type(grace) is not int or not 0 <= grace <= _MOST_DAYS:
-            raise InputInvalid(f"The grace lasts 0 to {_MOST_DAYS} days.")
+            raise _refused("access_grace_days", f"The grace lasts 0 to {_MOST_DAYS} days.")
 
     def schedule(self, t0: datetime) -> tuple[datetime, ...]:
         """When attempts 1, 2, … are due."""
@@ -84,3 +85,7 @@ class DunningPolicy(msgspec.Struct, frozen=True, kw_only=True):
 def technical_delay(retries: int) -> timedelta | None:
     """How long to wait after a technical failure, `retries` of them done; `None` at their end."""
     return _FIRST_DELAY * 2**retries if retries < TECHNICAL_RETRIES else None
+
+
+def _refused(name: str, problem: str) -> InputInvalid:
+    return InputInvalid(problem, path=(name,))

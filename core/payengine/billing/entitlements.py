@@ -39,9 +39,11 @@ class Grant:
     def __post_init__(self) -> None:
         """Raise `InputInvalid` for a feature without name and a limit that cannot be one."""
         if not self.feature:
-            raise InputInvalid("A feature has a name.")
+            raise InputInvalid("A feature has a name.", path=("features",))
         if self.limit is not None and not 0 <= self.limit <= _MOST_LIMIT:
-            raise InputInvalid("A limit is a whole number, zero or more.")
+            raise InputInvalid(
+                "A limit is a whole number, zero or more.", path=("features", self.feature, "limit")
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

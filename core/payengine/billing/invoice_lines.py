@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from payengine.billing.proration import Proration
-from payengine.errors import AmountTooLarge, InputInvalid
+from payengine.errors import AmountTooLarge, InputInvalid, UnknownCurrency
+from payengine.money import currency as find_currency
 
 __all__ = [
     "MOST_LINES",
@@ -23,6 +24,7 @@ __all__ = [
     "exact_rate",
     "proration_lines",
     "rate_text",
+    "require_currency",
     "require_minor",
 ]
 
@@ -73,6 +75,14 @@ def require_minor(value: object, *, what: str) -> int:
     if abs(value) > _MOST_MINOR:
         raise AmountTooLarge(f"The {what} does not fit into 64 bits.")
     return value
+
+
+def require_currency(code: str) -> None:
+    """Raise `UnknownCurrency` at the input's `currency` where ISO 4217 has no such code."""
+    try:
+        find_currency(code)
+    except UnknownCurrency as problem:
+        raise UnknownCurrency(problem.message, path=("currency",)) from None
 
 
 def exact_rate(rate: object) -> Fraction:

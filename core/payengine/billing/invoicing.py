@@ -19,11 +19,11 @@ from payengine.billing.invoice_lines import (
     InvoiceLine,
     canonical_line,
     check_lines,
+    require_currency,
     require_minor,
 )
 from payengine.billing.tax import RateTax, TaxRules, compute_tax
 from payengine.errors import InputInvalid
-from payengine.money import currency as find_currency
 
 __all__ = [
     "ComputedLine",
@@ -110,7 +110,7 @@ def compute_invoice(draft: InvoiceDraft) -> Invoice:
     Equal drafts come to invoices that are equal byte for byte, however instants and decimals were
     spelled. Raises `UnknownCurrency`, `InputInvalid`, `AmountTooLarge`, `CurrencyMismatch`.
     """
-    find_currency(draft.currency)
+    require_currency(draft.currency)
     check_lines(draft.lines)
     given = tuple(canonical_line(line) for line in draft.lines)
     discounts = apply_coupons(given, draft.coupons, currency=draft.currency)

@@ -67,10 +67,14 @@ class Interval:
     def __post_init__(self) -> None:
         """Raise `InputInvalid` for another unit, and for a count below 1 or above ten years."""
         if self.unit not in get_args(IntervalUnit):
-            raise InputInvalid("An interval is of days, weeks, months or years.")
+            raise InputInvalid(
+                "An interval is of days, weeks, months or years.", path=("intervalUnit",)
+            )
         if type(self.count) is not int or not 1 <= self.count <= MOST_INTERVALS[self.unit]:
             most = MOST_INTERVALS[self.unit]
-            raise InputInvalid(f"An interval counts 1 to {most} of the unit {self.unit}.")
+            raise InputInvalid(
+                f"An interval counts 1 to {most} of the unit {self.unit}.", path=("intervalCount",)
+            )
 
     @property
     def days(self) -> int:
@@ -102,7 +106,9 @@ class Cadence:
         time_zone(self.time_zone)
         day = self.anchor_day
         if day is not None and (type(day) is not int or not 1 <= day <= 31):
-            raise InputInvalid("The anchor's day is a day of a month, 1 to 31.")
+            raise InputInvalid(
+                "The anchor's day is a day of a month, 1 to 31.", path=("anchorDay",)
+            )
 
     def boundary(self, number: int) -> datetime:
         """The instant in UTC at which period `number` starts; negative ones precede the anchor.

@@ -31,9 +31,9 @@ class Phase:
     def __post_init__(self) -> None:
         """Raise `InputInvalid` for a phase of no period and for a trial without end."""
         if self.periods is not None and (type(self.periods) is not int or self.periods < 1):
-            raise InputInvalid("A phase lasts one period or more.")
+            raise InputInvalid("A phase lasts one period or more.", path=("phases", "periods"))
         if self.is_trial and self.periods is None:
-            raise InputInvalid("A trial ends.")
+            raise InputInvalid("A trial ends.", path=("phases", "periods"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +73,9 @@ def lay_out(
     `InputInvalid` where a phase that does not end is not the last.
     """
     if not 1 <= len(phases) <= MOST_PHASES:
-        raise InputInvalid(f"A subscription has 1 to {MOST_PHASES} phases.")
+        raise InputInvalid(f"A subscription has 1 to {MOST_PHASES} phases.", path=("phases",))
     if any(phase.periods is None for phase in phases[:-1]):
-        raise InputInvalid("Only the last phase goes on without end.")
+        raise InputInvalid("Only the last phase goes on without end.", path=("phases",))
     first = phases[0].interval
     cadence = Cadence(anchor=starts_at, interval=first, time_zone=time_zone, anchor_day=anchor_day)
     spans: list[PhaseSpan] = []

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from payengine.billing.decimals import check_decimal
-from payengine.errors import InputInvalid, PriceCurrencyNotAvailable
+from payengine.errors import InputInvalid, PriceCurrencyNotAvailable, UnknownCurrency
 from payengine.money import currency as currency_of
 from payengine.money import round_half_away
 
@@ -146,9 +146,12 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raise `InputInvalid` for a price without currency and `UnknownCurrency`."""
         if not self.options:
-            raise InputInvalid("A price is offered in one currency or more.")
+            raise InputInvalid("A price is offered in one currency or more.", path=("options",))
         for code in self.options:
-            currency_of(code)
+            try:
+                currency_of(code)
+            except UnknownCurrency as problem:
+                raise UnknownCurrency(problem.message, path=("options", code[:12])) from None
 
     def model_in(self, currency: str) -> PriceModel:
         """The model in this currency; raises `PriceCurrencyNotAvailable` where there is none."""

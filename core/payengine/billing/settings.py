@@ -6,6 +6,8 @@ One document, of which the newest version holds; without one, the defaults do.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
@@ -69,18 +71,33 @@ def parse_billing_settings(plain: object) -> BillingSettings:
         raise _refused("color", "A colour is written #rrggbb.")
     if len(found.seller) > _MOST_LINES:
         raise _refused("seller", f"An address has at most {_MOST_LINES} lines.")
-    for line in (*found.seller, found.footer):
-        check_text(line, field="seller")
+    with _inside("document"):
+        for line in found.seller:
+            check_text(line, field="seller")
+        check_text(found.footer, field="footer")
+        check_text(found.tax_calculator, field="tax_calculator", most=60)
+    with _inside("document", "time_zone"):
+        time_zone(found.time_zone)
+    with _inside("document", "dunning"):
+        found.dunning.check()
     for code, least in found.minimum_charge.items():
-        find_currency(code)
+        with _inside("document", "minimum_charge", code[:12]):
+            find_currency(code)
         if not 0 <= least <= _MOST_MINOR:
             raise _refused("minimum_charge", "A minimum charge is not negative.")
     if not 0 <= found.net_days <= _MOST_NET_DAYS:
         raise _refused("net_days", f"net_days is 0 to {_MOST_NET_DAYS}.")
-    time_zone(found.time_zone)
-    check_text(found.tax_calculator, field="tax_calculator", most=60)
-    found.dunning.check()
     return found
+
+
+@contextmanager
+def _inside(*place: str) -> Iterator[None]:
+    """What is refused here lies at this place of the input."""
+    try:
+        yield
+    except InputInvalid as problem:
+        own = () if problem.path == ("timeZone",) else problem.path
+        raise type(problem)(problem.message, path=(*place, *own)) from None
 
 
 def _refused(name: str, problem: str) -> InputInvalid:

@@ -1,7 +1,7 @@
 """What did customers use, and what does it come to?
 
 Events are told in batches of many, again and again if need be: (tenant, meter, id) is their key.
-Three statements serve a batch, whatever its size. Sums are computed in the database, exactly.
+A few statements serve a batch, whatever its size. Sums are computed in the database, exactly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import msgspec
 from payengine.billing.decimals import spell_decimal
 from payengine.billing.models import Meter, ToldUsage, UsageReceipt
 from payengine.billing.periods import Period
-from payengine.billing.usage import Formula, UsageEvent, check_event, check_timestamp, receive
+from payengine.billing.usage import (
+    EARLIEST,
+    Formula,
+    UsageEvent,
+    check_event,
+    check_timestamp,
+    receive,
+)
 from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import (
@@ -64,6 +71,27 @@ _BILLED = """
         ON billed.tenant_id = $1 AND billed.customer_id = told.customer_id
        AND billed.meter_id = told.meter_id AND billed.period_end > told.at
        AND billed.period_start <= told.at
+"""
+
+#: A subscription that has ended has no next invoice: when no event of its time can be told any
+#: more, what came late is put on one of its own.
+_REOPEN = """
+    WITH ended AS (
+        SELECT id FROM subscription
+        WHERE tenant_id = $1 AND status = 'canceled' AND due_at IS NULL AND ended_at IS NOT NULL
+          AND id IN (
+            SELECT billed.subscription_id
+            FROM unnest($2::text[], $3::text[], $4::timestamptz[])
+                AS told (meter_id, customer_id, at)
+            JOIN billed_usage AS billed
+                ON billed.tenant_id = $1 AND billed.customer_id = told.customer_id
+               AND billed.meter_id = told.meter_id AND billed.period_end > told.at
+               AND billed.period_start <= told.at
+        )
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE subscription SET due_at = ended_at + $5::interval
+    FROM ended WHERE tenant_id = $1 AND subscription.id = ended.id
 """
 
 _KEPT = """
@@ -289,7 +317,16 @@ async def _insert(
         [each.event.key for each in told],
         [each.place for each in told],
     )
-    return {row["place"] for row in rows}
+    taken = {row["place"] for row in rows}
+    await session.execute(
+        _REOPEN,
+        context.tenant_id,
+        [each.meter.id for each in told],
+        [each.customer_id for each in told],
+        [each.event.at for each in told],
+        EARLIEST,
+    )
+    return taken
 
 
 async def _kept(

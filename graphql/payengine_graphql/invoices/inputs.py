@@ -53,7 +53,9 @@ class InvoiceItemInput:
         return models.InvoiceItem(
             amount=self.amount_minor,
             description=self.description,
-            quantity=None if self.quantity is None else parse_decimal(self.quantity),
+            quantity=None
+            if self.quantity is None
+            else parse_decimal(self.quantity, name="quantity"),
             product_id=self.product_id,
             tax_class=self.tax_class,
         )

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from payengine.billing.dunning import begin_collection, step
 from payengine.billing.dunning_policy import DunningPolicy
@@ -38,6 +38,8 @@ from payengine.billing.dunning_words import (
     NotifyCustomer,
     TimeCame,
 )
+from payengine.billing.invoices.issuing import collected_as
+from payengine.billing.invoicing import InvoiceReason
 from payengine.billing.network_limits import CardHistory, may_present
 
 from tests.acceptance.examples.shapes import Case, World, require_keys, unknown_shape
@@ -47,11 +49,6 @@ __all__ = ["cases"]
 _INVOICE = "inv_example"
 _MOST_STEPS = 1_000
 _POLICY = {"retry_intervals_days", "final_action", "access_grace_days"}
-_KINDS: dict[str, CollectionKind] = {
-    "subscription_create": "first",
-    "subscription_cycle": "renewal",
-    "usage_cycle": "usage",
-}
 _FAILED = {"gateway_unavailable", "not_sent"}
 _UNKNOWN = {"timeout", "unknown"}
 _ACTS: dict[str, type[MethodUpdated] | type[CustomerAuthenticated] | type[CustomerCanceled]] = {
@@ -285,12 +282,13 @@ def _network(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _one(inputs: dict[str, Any]) -> dict[str, Any]:
     """One charge of an invoice that was made for this reason."""
-    if inputs["invoice_reason"] not in _KINDS:
-        unknown_shape(f"an invoice made for {inputs['invoice_reason']}")
+    reason: InvoiceReason = inputs["invoice_reason"]
+    if reason not in get_args(InvoiceReason):
+        unknown_shape(f"an invoice made for {reason}")
     at = datetime(2025, 6, 1, tzinfo=UTC)
-    run = _Collection(_KINDS[inputs["invoice_reason"]], _policy(inputs), at)
+    run = _Collection(collected_as(reason), _policy(inputs), at)
     run.answer(inputs["result"])
-    retried = run.state.attempt_at is not None
+    retried = run.state.attempt_at is not None and run.state.invoice == "open"
     return _shown(run) | {
         "subscription_status": run.state.subscription,
         "invoice_retry": retried,

@@ -143,8 +143,9 @@ def _quoted(inputs: Inputs, mid: Fraction) -> dict[str, Any]:
 
 def _fee(inputs: Inputs) -> dict[str, Any]:
     require_keys(inputs, {"base_rate", "fee_rate", "significant_digits"}, of="a shown rate")
-    bps = parse_rate(inputs["fee_rate"]) * 10_000 if Fraction(inputs["fee_rate"]) else Fraction(0)
-    assert bps.denominator == 1
+    bps = Fraction(inputs["fee_rate"]) * 10_000
+    if bps.denominator != 1:
+        unknown_shape("a fee of a part of a basis point")
     rate = customer_rate(parse_rate(inputs["base_rate"]), markup_bps=int(bps))
     return {"exchange_rate": significant(rate, digits=inputs.get("significant_digits", 6))}
 

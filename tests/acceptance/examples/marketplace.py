@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
+import msgspec
 from payengine.errors import PayengineError
 from payengine.fx.conversion import parse_rate
 from payengine.fx.quotes import worth
@@ -59,17 +60,58 @@ __all__ = ["cases"]
 Inputs = dict[str, Any]
 
 #: What an example may call the step that asks the vendor for more.
-_ASKS = {"request_information", "more_information", "information_required", "action_required"}
-_OPENED = ("disputed_at", "dispute_at", "dispute_opened_at", "dispute_opened", "frozen_at")
+_ASKS = {
+    "action_required",
+    "info_requested",
+    "information_required",
+    "information_requested",
+    "more_info",
+    "more_information",
+    "need_info",
+    "needs_info",
+    "needs_information",
+    "request_info",
+    "request_information",
+    "requirements_due",
+    "requires_action",
+    "requires_information",
+}
+#: What else it may call the other steps.
+_STEPS: dict[str, OnboardingEvent] = {
+    "approve": "verified",
+    "approved": "verified",
+    "closed": "close",
+    "pause": "platform_pause",
+    "rejected": "reject",
+    "resubmit": "submit",
+    "resume": "platform_resume",
+    "submitted": "submit",
+    "verify": "verified",
+}
+_OPENED = (
+    "disputed_at",
+    "dispute_at",
+    "dispute_opened_at",
+    "dispute_opened",
+    "frozen_at",
+    "frozen_from",
+)
 _ENDED = (
     "dispute_closed_at",
     "dispute_closed",
     "dispute_ended_at",
     "dispute_resolved_at",
     "dispute_won_at",
+    "frozen_until",
     "unfrozen_at",
 )
-_APPROVED = ("approved_at", "manual_at", "manual_release_at", "manually_released_at")
+_APPROVED = (
+    "approved_at",
+    "manual_approved_at",
+    "manual_at",
+    "manual_release_at",
+    "manually_released_at",
+)
 _OPEN = ("disputed", "dispute_open")
 
 
@@ -89,6 +131,9 @@ async def _run(case: dict[str, Any], world: World) -> None:
             found["remaining"] = inputs["available"]
         if "vendor_balance" in inputs:
             found["vendor_balance"] = inputs["vendor_balance"]
+        if "status" in inputs:  # what is refused leaves the account as it was
+            can = capabilities(inputs["status"])
+            found |= {"status": inputs["status"], **msgspec.to_builtins(can)}
     compare(found, case["expected"])
 
 
@@ -396,6 +441,7 @@ def _refund_fee(inputs: Inputs) -> dict[str, Any]:
 def _onboarding(inputs: Inputs) -> dict[str, Any]:
     require_keys(inputs, {"status", "event"}, of="a step of an onboarding")
     event: OnboardingEvent = inputs["event"]
+    event = _STEPS.get(event, event)
     if event in _ASKS:
         event = "request_information"
     elif event not in get_args(OnboardingEvent):

@@ -30,19 +30,24 @@ def decimal(written: Any) -> Decimal:
     return parse_decimal(written, name="quantity")
 
 
-def model_of(price: dict[str, Any]) -> PriceModel:
-    """The model of a price in one currency; what the production code does not know fails."""
+def model_of(price: dict[str, Any], *, is_refused: bool = False) -> PriceModel:
+    """The model of a price in one currency; what the production code does not know fails.
+
+    Where the example says that it `is_refused`, the refusal is what is asked for.
+    """
     names = _FLAT_NAMES if price.get("model") == "flat" else {}
     try:
         return parse_model({names.get(name, name): value for name, value in price.items()})
     except PayengineError as refused:
+        if is_refused:
+            raise
         unknown_shape(f"a price: {refused}")
 
 
-def _price(document: dict[str, Any], currency: str) -> Price:
+def _price(document: dict[str, Any], currency: str, *, is_refused: bool) -> Price:
     rest = {name: value for name, value in document.items() if name != "currency_options"}
     if "currency_options" not in document:
-        return Price(options={currency: model_of(rest)})
+        return Price(options={currency: model_of(rest, is_refused=is_refused)})
     options: dict[str, PriceModel] = {}
     for code, option in document["currency_options"].items():
         if isinstance(option, list):
@@ -51,7 +56,7 @@ def _price(document: dict[str, Any], currency: str) -> Price:
             if rest["model"] not in _AMOUNT_OF:
                 unknown_shape(f"one number for a price of the model {rest['model']}")
             option = {_AMOUNT_OF[rest["model"]]: option}
-        options[code] = model_of(rest | option)
+        options[code] = model_of(rest | option, is_refused=is_refused)
     return Price(options=options)
 
 
@@ -59,9 +64,9 @@ async def _run(case: dict[str, Any], world: World) -> None:
     inputs, expected = case["inputs"], case["expected"]
     require_keys(inputs, {"currency", "price", "quantity"}, of="a line")
     require_keys(expected, {"amount", "error"}, of="a line's amount")
-    price = _price(inputs["price"], inputs["currency"])
     found: dict[str, Any]
     try:
+        price = _price(inputs["price"], inputs["currency"], is_refused="error" in expected)
         quantity = decimal(inputs["quantity"])
         found = {"amount": price.amount_minor(quantity, currency=inputs["currency"])}
     except PayengineError as refused:

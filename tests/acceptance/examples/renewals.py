@@ -34,6 +34,7 @@ from tests.acceptance.renewals.scenes import (
     two_tenants,
 )
 from tests.acceptance.renewals.stage import Stage
+from tests.acceptance.renewals.worker import Manner
 
 __all__ = ["cases"]
 
@@ -63,6 +64,13 @@ _ALLOWED = (
     "renewal(old)+proration(new over the new period) == renewal(new) +- 1 minor unit per line"
 )
 _END = "2025-07-01T00:00:00Z"
+#: How workers look where wake-ups are lost, come, or come twice.
+_BROKERS: dict[str, Manner] = {
+    "delivers_all": "woken",
+    "delivers_twice": "doubled",
+    "drops_all": "once",
+    "duplicates_all": "doubled",
+}
 
 
 def cases(document: dict[str, Any]) -> list[Case]:
@@ -135,9 +143,10 @@ async def _work(inputs: dict[str, Any], expected: dict[str, Any], world: World) 
                 unknown_shape(f"a kill {inputs['kill']}")
             standing = await killed_workers(till, due, workers, [inputs["kill"]])
         else:
-            if inputs.get("broker", "drops_all") != "drops_all":
+            manner = _BROKERS.get(inputs.get("broker", "drops_all"))
+            if manner is None:
                 unknown_shape(f"a broker that {inputs['broker']}")
-            standing = await many_workers(till, due, workers)
+            standing = await many_workers(till, due, workers, manner=manner)
         expected = {name: value * due // factor for name, value in expected.items()}
         found = {}
     else:

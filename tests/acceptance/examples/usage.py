@@ -103,7 +103,7 @@ def _accepted(inputs: dict[str, Any]) -> dict[str, Any]:
         check_timestamp(_event(inputs["event"]).at, now=_at(inputs["now"]))
     except PayengineError as refused:
         return {"accepted": False, "error": refused.code}
-    return {"accepted": True}
+    return {"accepted": True, "error": None}
 
 
 def _late(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +147,6 @@ def _spelled(line: Adjustment, adjusted: FinalizedPeriod) -> dict[str, Any]:
 
 def _late_quantity(inputs: dict[str, Any]) -> dict[str, Any]:
     billed = Fraction(decimal(inputs["billed_quantity"]))
-    present = billed + Fraction(decimal(inputs["late_quantity"]))
+    present = max(billed + Fraction(decimal(inputs["late_quantity"])), Fraction(0))
     line = late_adjustment(model_of(inputs["price"]), billed=billed, present=present)
     return {"adjustment_amount": line.amount_minor, "adjustment_quantity": line.quantity}

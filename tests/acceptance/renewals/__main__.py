@@ -1,9 +1,9 @@
 """Eight workers renew a thousand subscriptions, and are killed at it.
 
 `python -m tests.acceptance.renewals [--due 1000] [--workers 8] [--rounds 3] [--seed 1]`: in each
-round a worker is killed before its commit, one after it, and one after a gateway's yes; half of the
-workers are woken twice at once, and the others by nobody. The last line is JSON, and the exit code
-is 1 where anything is wrong.
+round a worker is killed before its commit, one after it, and one after a gateway's yes. Some look
+twice at once, some do only what wake-ups tell of, and wake-ups come twice, or never, by chance. The
+last line is JSON, and the exit code is 1 where anything is wrong.
 """
 
 from __future__ import annotations

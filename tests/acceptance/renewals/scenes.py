@@ -7,6 +7,7 @@ in this one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -15,10 +16,13 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+from payengine.billing.wakeups import COLLECT, RENEW, wake
+from payengine.errors import DatabaseUnavailable
 from payengine.ids import new_id
+from payengine.jobs import JobFilter, enqueue
 
 from tests.acceptance.renewals.stage import Stage, Standing
-from tests.acceptance.renewals.worker import work
+from tests.acceptance.renewals.worker import Manner, work
 from tests.crier import cry, open_crier, word
 from tests.engines import Till, open_till
 from tests.notices import Doorbell, drain
@@ -42,17 +46,24 @@ KILLS = {
     "after_charge_before_record": "after_gateway:2",
 }
 _PATIENCE_S = 120.0
+_LEFT = """
+    SELECT 1 FROM subscription WHERE tenant_id = $1 AND due_at <= now()
+    UNION ALL SELECT 1 FROM invoice WHERE tenant_id = $1 AND status = 'open' LIMIT 1
+"""
+_MANNERS: tuple[Manner, ...] = ("doubled", "woken", "once")
 
 
-async def many_workers(till: Till, due: int, workers: int) -> Standing:
-    """All workers begin at the same instant."""
+async def many_workers(till: Till, due: int, workers: int, *, manner: Manner = "once") -> Standing:
+    """All workers begin at the same instant; those that wait to be woken are woken once."""
     stage = await Stage.open(till, due)
+    async with stage.engine.database.tenant(stage.tenant_id) as session:
+        await wake(session, stage.tenant_id, RENEW)
     async with AsyncExitStack() as stack:
         engines = [
             (await stack.enter_async_context(open_till(till.home, pool_size=3))).engine
             for _ in range(workers)
         ]
-        await asyncio.gather(*map(work, engines))
+        await asyncio.gather(*(work(engine, manner=manner) for engine in engines))
     await stage.settle()
     return await stage.standing()
 
@@ -73,9 +84,9 @@ async def killed_workers(till: Till, due: int, workers: int, kills: Sequence[str
 
 
 async def start_worker(
-    home: HomeOfTest, fault: str = "", *, doubled: bool = False
+    home: HomeOfTest, fault: str = "", *, manner: Manner = "once"
 ) -> asyncio.subprocess.Process:
-    """A worker in a process of its own; `doubled` asks for renewals twice at once."""
+    """A worker in a process of its own."""
     environment = {**os.environ, "PAYENGINE_FAULTS": fault}
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -83,7 +94,7 @@ async def start_worker(
         "tests.acceptance.renewals.worker",
         str(home.home),
         home.login_url,
-        "doubled" if doubled else "once",
+        manner,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -150,11 +161,12 @@ async def doubled_webhooks(till: Till, due: int, webhooks: int) -> Standing:
 async def campaign(till: Till, due: int, workers: int, *, seed: int) -> Standing:
     """All workers begin at once; three are killed at points of their own, and begin again.
 
-    Every second one is woken twice for each look, as by messages that came doubled; to the others
-    no message comes at all.
+    Of every three, one looks twice at once, one does only what wake-ups tell of, and one hears of
+    none. Meanwhile wake-ups that wait are lost, or doubled, by chance.
     """
     chance = random.Random(seed)
     stage = await Stage.open(till, due)
+    meddling = asyncio.create_task(_meddle(stage, random.Random(seed)))
     faults = [
         f"before_renewal_commit:{chance.randint(1, 2)}",
         f"after_renewal_commit:{chance.randint(1, 2)}",
@@ -162,7 +174,7 @@ async def campaign(till: Till, due: int, workers: int, *, seed: int) -> Standing
     ]
     running = [
         await start_worker(
-            till.home, faults[number] if number < len(faults) else "", doubled=number % 2 == 0
+            till.home, faults[number] if number < len(faults) else "", manner=_MANNERS[number % 3]
         )
         for number in range(workers)
     ]
@@ -170,5 +182,33 @@ async def campaign(till: Till, due: int, workers: int, *, seed: int) -> Standing
     assert -signal.SIGKILL in codes, "nobody was killed"
     again = [await start_worker(till.home) for code in codes if code]
     assert set(await asyncio.gather(*map(_ended, again))) <= {0}
+    meddling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await meddling
     await stage.settle()
     return await stage.standing()
+
+
+async def _meddle(stage: Stage, chance: random.Random) -> None:
+    """Let wake-ups of the tenant come twice, or never, until nothing is left to be done."""
+    while await _is_left(stage):
+        with contextlib.suppress(DatabaseUnavailable):  # it has so much else to do
+            await _lose_or_double(stage, chance)
+        await asyncio.sleep(chance.uniform(0.01, 0.1))
+
+
+async def _is_left(stage: Stage) -> bool:
+    try:
+        return bool(await stage.rows(_LEFT))
+    except DatabaseUnavailable:
+        return True
+
+
+async def _lose_or_double(stage: Stage, chance: random.Random) -> None:
+    tenant_id, at = stage.tenant_id, datetime.now(UTC)
+    if chance.random() < 0.5:
+        await stage.engine.job_desk.drop(JobFilter(tenant_id, state="waiting"))
+        return
+    async with stage.engine.database.tenant(tenant_id) as session:
+        for kind in (RENEW, RENEW, COLLECT, COLLECT):
+            await enqueue(session, tenant_id, kind=kind, row_id=str(tenant_id), due_at=at)

@@ -33,6 +33,7 @@ from payengine.billing.dunning_words import (
     InvoiceVoided,
     TimeCame,
 )
+from payengine.billing.wakeups import COLLECT, wake
 from payengine.clock import Clock, wall_now
 from payengine.context import TenantContext
 from payengine.errors import (
@@ -162,6 +163,22 @@ class Collections:
             stuck |= await self._work_all([(tenant_id, each) for each in due], wall=wall)
             taken += len(due)
         return taken
+
+    async def take_turn(self, tenant_id: uuid.UUID) -> int:
+        """Take up to a batch of what is due for one tenant now; how many invoices there were.
+
+        Where that was not all, a wake-up says so; not where nothing could be done with any.
+        """
+        wall = wall_now()
+        async with self._database.tenant(tenant_id) as session:
+            at = self._clock.now(tenant_id)
+            rows_due = await session.fetch(_DUE_OF, tenant_id, at, wall, BATCH)
+        due = [(tenant_id, row["invoice_id"]) for row in rows_due]
+        stuck = await self._work_all(due, wall=wall)
+        if len(due) == BATCH and len(stuck) < BATCH:
+            async with self._database.tenant(tenant_id) as session:
+                await wake(session, tenant_id, COLLECT)
+        return len(due)
 
     async def work(self, tenant_id: uuid.UUID, invoice_id: str, *, wall: datetime) -> bool:
         """Take one invoice as far as it goes now; whether anything was done.

@@ -19,7 +19,7 @@ from payengine.events.writing import EVENT, INSERT_EVENT
 from payengine.ids import new_id
 from payengine.storage import Session
 
-__all__ = ["Advanced", "advance", "set_aside"]
+__all__ = ["Advanced", "advance", "retry_failed", "set_aside"]
 
 #: A renewal that succeeds settles what failed before.
 _ADVANCE = """
@@ -65,6 +65,15 @@ _SET_ASIDE = """
     WHERE tenant_id = $1 AND id = failed.subscription_id AND due_at <= $2
     RETURNING id, customer_id, status, access, period_start, period_end, attempts, code, message,
               retry_at
+"""
+
+_RETRY_FAILED = """
+    UPDATE subscription SET due_at = $2
+    FROM renewal_failure AS failure
+    WHERE subscription.tenant_id = $1 AND failure.tenant_id = $1
+      AND failure.subscription_id = subscription.id AND failure.resolved_at IS NULL
+      AND subscription.due_at = failure.retry_at AND subscription.due_at > $2
+      AND ($3::text IS NULL OR subscription.customer_id = $3)
 """
 
 _TELL = f"""
@@ -136,6 +145,13 @@ async def set_aside(
         why["retry_at"] = row["retry_at"].isoformat()
         news.append(_event("subscription.renewal_failed", row, at=at, **why))
     await _tell(session, tenant_id, news)
+
+
+async def retry_failed(
+    session: Session, tenant_id: uuid.UUID, at: datetime, *, customer_id: str | None = None
+) -> None:
+    """Let what could not be renewed be tried at the instant; of one customer, or of all."""
+    await session.execute(_RETRY_FAILED, tenant_id, at, customer_id)
 
 
 def _due_at(each: Advanced) -> datetime | None:

@@ -7,17 +7,16 @@ from datetime import datetime
 
 import asyncpg
 
-from payengine.billing.invoice_lines import require_minor
+from payengine.billing.invoice_lines import require_currency, require_minor
 from payengine.billing.invoices.balance import BalanceChange, BalanceEntry, change_balances
 from payengine.billing.invoices.models import AdjustBalance
 from payengine.clock import Clock
 from payengine.context import TenantContext
-from payengine.errors import InputInvalid, NotFound
+from payengine.errors import AmountTooLarge, InputInvalid, NotFound
 from payengine.events import NewEvent
 from payengine.events.writing import insert_event
 from payengine.idempotency import check_key, claim, fingerprint
 from payengine.ids import new_id
-from payengine.money import currency as find_currency
 from payengine.storage import Database
 from payengine.storage.columns import Columns
 from payengine.texts import check_id, check_text
@@ -73,9 +72,9 @@ class Balances:
         check_key(request.idempotency_key)
         check_id(request.customer_id, "cus", field="customerId")
         check_text(request.reason, field="reason")
-        find_currency(request.currency)
+        require_currency(request.currency)
         if require_minor(request.amount, what="amount") == 0:
-            raise InputInvalid("An adjustment changes something.", path=("amount",))
+            raise InputInvalid("An adjustment changes something.", path=("amountMinor",))
         at = self._clock.now(context.tenant_id)
         change = BalanceChange(
             customer_id=request.customer_id,
@@ -99,6 +98,8 @@ class Balances:
                     await insert_event(session, context.tenant_id, _event(change, at=at))
         except asyncpg.ForeignKeyViolationError:
             raise NotFound("There is no such customer.", path=("customerId",)) from None
+        except AmountTooLarge as problem:
+            raise AmountTooLarge(problem.message, path=("amountMinor",)) from None
         self._nudge()
         return (await self.of(context, [request.customer_id])).get(request.customer_id, {})
 

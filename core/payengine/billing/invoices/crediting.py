@@ -308,7 +308,7 @@ def _parts(
     lines = invoice.invoice.lines
     if not request.lines:
         if invoice.total - invoice.amount_credited <= 0:
-            raise CreditNoteExceedsInvoice
+            raise CreditNoteExceedsInvoice(path=("invoiceId",))
         return _rest(invoice, earlier)
     found = []
     for asked in request.lines:

@@ -60,9 +60,10 @@ def closing_periods(
     """The periods whose usage is to be invoiced by the instant, in their order.
 
     The present one, and after it each that a renewal up to `at` goes through; a trial's usage is
-    not charged. With `closed_at` the present one ends there.
+    not charged, and what was canceled was charged at its end. With `closed_at` the present one ends
+    there.
     """
-    if row.status == "trialing":
+    if row.status in ("trialing", "canceled"):
         ended: tuple[Period, ...] = ()
     else:
         end = row.period_end if closed_at is None else min(closed_at, row.period_end)

@@ -21,12 +21,13 @@ from payengine.billing.invoice_states import finalized_status
 from payengine.billing.invoices.balance import BalanceChange, change_balances
 from payengine.billing.invoices.models import Planned, StoredInvoice
 from payengine.billing.invoicing import InvoiceReason, invoice_bytes
+from payengine.billing.wakeups import COLLECT, wake
 from payengine.errors import Conflict
 from payengine.ids import new_id
 from payengine.storage import Session
 from payengine.storage.columns import Columns
 
-__all__ = ["INVOICE", "issue"]
+__all__ = ["INVOICE", "collected_as", "issue"]
 
 INVOICE = Columns(StoredInvoice)
 
@@ -109,7 +110,15 @@ async def issue(
     await _bill_usage(session, tenant_id, at, named)
     await change_balances(session, tenant_id, at, _changes(named))
     await _collect(session, tenant_id, at, named)
-    return await _write(session, tenant_id, at, named)
+    issued = await _write(session, tenant_id, at, named)
+    if any(each.invoice.charge for each in planned):
+        await wake(session, tenant_id, COLLECT)
+    return issued
+
+
+def collected_as(reason: InvoiceReason) -> CollectionKind:
+    """As what an invoice that was made for this reason is collected."""
+    return _KINDS.get(reason, "renewal")
 
 
 async def _take_lines(
@@ -172,7 +181,7 @@ async def _collect(
                 invoice_id=name,
                 customer_id=planned.customer_id,
                 subscription_id=planned.subscription_id,
-                kind=_KINDS.get(planned.invoice.reason, "renewal"),
+                kind=collected_as(planned.invoice.reason),
                 payment_method_id=planned.payment_method_id,
             ),
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
+from payengine.billing.invoices.advancing import retry_failed
 from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import InputInvalid, NotFound
@@ -99,7 +100,10 @@ class Profiles:
         return found
 
     async def set(self, context: TenantContext, request: SetBillingProfile) -> BillingProfile:
-        """Keep the details; raises `InputInvalid`, `NotFound`."""
+        """Keep the details; raises `InputInvalid`, `NotFound`.
+
+        What of this customer could not be renewed before is tried again.
+        """
         context.require("billing:write")
         check_key(request.idempotency_key)
         _check(request)
@@ -128,6 +132,9 @@ class Profiles:
                         )
                     plain = [getattr(request, name) for name in _PLAIN]
                     await session.execute(_SET, context.tenant_id, *plain, sealed, at)
+                    await retry_failed(
+                        session, context.tenant_id, at, customer_id=request.customer_id
+                    )
         except asyncpg.ForeignKeyViolationError:
             raise NotFound("There is no such customer.", path=("customerId",)) from None
         return (await self.of(context, [request.customer_id]))[request.customer_id]

@@ -39,12 +39,13 @@ from payengine.billing.renewing import (
     renewed_until,
 )
 from payengine.billing.settings import BillingSettings
+from payengine.billing.wakeups import RENEW, wake
 from payengine.clock import Clock
 from payengine.errors import DatabaseUnavailable, PayengineError
 from payengine.storage import Database, Session
 from payengine.storage.columns import Columns
 
-__all__ = ["BATCH", "Renewals", "Steps"]
+__all__ = ["BATCH", "CLAIM", "IS_ANY_DUE", "Renewals", "Steps"]
 
 #: How many subscriptions one transaction claims.
 BATCH = 50
@@ -58,10 +59,15 @@ _log = structlog.get_logger(__name__)
 #: A world with a test clock is not asked for: its clock renews it when it is advanced.
 _TENANTS_DUE = """
     SELECT tenant.id FROM tenant
-    WHERE EXISTS (SELECT FROM subscription
-                  WHERE subscription.tenant_id = tenant.id AND due_at <= $1)
+    WHERE (SELECT min(due_at) FROM subscription
+           WHERE subscription.tenant_id = tenant.id AND due_at IS NOT NULL) <= $1
       AND NOT EXISTS (SELECT FROM test_clock WHERE test_clock.tenant_id = tenant.id)
     ORDER BY random() LIMIT $2
+"""
+
+#: What `_TENANTS_DUE` asks of each tenant: the first entry of the partial index alone answers it.
+IS_ANY_DUE = """
+    SELECT min(due_at) <= $2 FROM subscription WHERE tenant_id = $1 AND due_at IS NOT NULL
 """
 
 #: Served by the partial index, whatever else the tenant has; a short list of due ones is sorted.
@@ -80,6 +86,7 @@ _PEEK = """
     WHERE tenant_id = $1 AND due_at <= $2 ORDER BY due_at, id LIMIT $3
 """
 
+_CLOSE = "UPDATE subscription SET due_at = NULL WHERE tenant_id = $1 AND id = $2"
 _CUSTOMER = "SELECT customer_id FROM subscription WHERE tenant_id = $1 AND id = $2"
 _IS_DUE = "SELECT due_at <= $3 FROM subscription WHERE tenant_id = $1 AND id = $2"
 
@@ -138,13 +145,22 @@ class Renewals:
                 break
             tenant_id = row["id"]
             try:
-                taken += await self.run_tenant(
-                    tenant_id, at=self._clock.now(tenant_id), limit=min(_SHARE, limit - taken)
-                )
+                taken += await self.take_turn(tenant_id, limit=min(_SHARE, limit - taken))
             except DatabaseUnavailable:
                 raise
             except Exception as failure:  # another tenant's renewals are none of its business
                 _log.warning("renewals_failed", tenant=str(tenant_id), error=repr(failure))
+        return taken
+
+    async def take_turn(self, tenant_id: uuid.UUID, *, limit: int = _SHARE) -> int:
+        """Renew what of one tenant is due now, up to `limit`; how many were taken up.
+
+        Where that was not all, a wake-up says so: it goes on at once, wherever there is a place.
+        """
+        taken = await self.run_tenant(tenant_id, at=self._clock.now(tenant_id), limit=limit)
+        if taken >= limit:
+            async with self._database.tenant(tenant_id) as session:
+                await wake(session, tenant_id, RENEW)
         return taken
 
     async def run_tenant(self, tenant_id: uuid.UUID, *, at: datetime, limit: int = _SHARE) -> int:
@@ -193,7 +209,7 @@ class Renewals:
                 rows = await _claim(session, tenant_id, at, size=size, ids=asked)
                 claimed = [row.id for row in rows]
                 faults.point("renewal_claimed")
-                plain = [row for row in rows if _until(row, at) == at]
+                plain = [row for row in rows if row.status != "canceled" and _until(row, at) == at]
                 await self._write(session, tenant_id, at, plain, settings, taxes)
                 faults.point("before_renewal_commit")
             faults.point("after_renewal_commit")
@@ -235,8 +251,9 @@ class Renewals:
             async with self._database.tenant(tenant_id) as session:
                 rows = await _claim(session, tenant_id, at, size=1, ids=[subscription_id])
                 for row in rows:
-                    until = _until(row, at)
-                    if until is not None:
+                    if row.status == "canceled":
+                        await self._close(session, tenant_id, at, row, settings, taxes)
+                    elif _until(row, at) is not None:
                         await self._write(session, tenant_id, at, [row], settings, taxes)
                     elif self._steps is not None:
                         await self._steps.apply(session, tenant_id, row.id, at, taxes)
@@ -281,6 +298,32 @@ class Renewals:
         await set_aside(session, tenant_id, at, plan.failed)
         stopped = [renewables[each] for each in ended]
         await issue(session, tenant_id, at, _planned(terms, plan, stopped, at=at))
+
+    async def _close(
+        self,
+        session: Session,
+        tenant_id: uuid.UUID,
+        at: datetime,
+        row: DueSubscription,
+        settings: BillingSettings,
+        taxes: TaxAnswers,
+    ) -> None:
+        """Usage that was told after the end goes on one invoice more, and time does no more."""
+        found = await terms_of(
+            session,
+            tenant_id,
+            [row],
+            at={row.id: at},
+            settings=settings,
+            taxes=taxes,
+            for_update=True,
+        )
+        terms = msgspec.structs.replace(found[row.id], pending=())
+        period = Period(start=row.period_start, end=row.period_end)
+        late = plan_of(terms, period, "usage_cycle", due_at=at)
+        await session.execute(_CLOSE, tenant_id, row.id)
+        if late.invoice.lines:
+            await issue(session, tenant_id, at, [late])
 
     async def _advance(
         self,

@@ -18,7 +18,7 @@ from payengine.billing.collection.hearing import (
     invoice_voided,
     invoice_written_off,
 )
-from payengine.billing.invoice_lines import InvoiceLine
+from payengine.billing.invoice_lines import InvoiceLine, require_minor
 from payengine.billing.invoice_states import next_invoice_status
 from payengine.billing.invoices import reading
 from payengine.billing.invoices.balance import BalanceChange, change_balances
@@ -40,7 +40,7 @@ from payengine.billing.invoices.terms import PendingLine, Terms
 from payengine.billing.invoicing import compute_invoice, invoice_bytes, invoice_hash
 from payengine.clock import Clock
 from payengine.context import TenantContext
-from payengine.errors import InputInvalid, InvoiceInvalidTransition, NotFound
+from payengine.errors import AmountTooLarge, InputInvalid, InvoiceInvalidTransition, NotFound
 from payengine.events import NewEvent
 from payengine.events.writing import insert_event
 from payengine.idempotency import check_key, claim, fingerprint
@@ -260,6 +260,10 @@ class Invoices:
 def _check_lines(items: Sequence[InvoiceItem]) -> None:
     if not 1 <= len(items) <= _MOST_LINES:
         raise InputInvalid(f"An invoice has 1 to {_MOST_LINES} lines.", path=("lines",))
+    try:
+        require_minor(sum(item.amount for item in items), what="sum of the lines")
+    except AmountTooLarge as problem:
+        raise AmountTooLarge(problem.message, path=("lines", "amountMinor")) from None
     for item in items:
         check_text(item.description, field="description")
         check_text(item.tax_class, field="taxClass", most=60)

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from payengine.billing.invoices.advancing import retry_failed
 from payengine.billing.settings import BillingSettings, parse_billing_settings
 from payengine.clock import Clock
 from payengine.context import TenantContext
@@ -75,7 +76,10 @@ class SettingStore:
     async def update(
         self, context: TenantContext, request: UpdateBillingSettings
     ) -> BillingSettings:
-        """Change some; raises `InputInvalid`, and `Conflict` where somebody else did just now."""
+        """Change some; raises `InputInvalid`, and `Conflict` where somebody else did just now.
+
+        What could not be renewed before is tried again: this may have been what it lacked.
+        """
         context.require("billing:write")
         check_key(request.idempotency_key)
         calculator = request.document.get("tax_calculator")
@@ -106,6 +110,7 @@ class SettingStore:
                 )
                 if earlier is None:
                     await session.execute(_INSERT, context.tenant_id, *_SETTING.values(saved))
+                    await retry_failed(session, context.tenant_id, at)
                 return await load_settings(session, context.tenant_id)
         except asyncpg.UniqueViolationError:
             raise Conflict("The settings were changed at the same moment; try again.") from None

@@ -34,13 +34,18 @@ _BY_FORMULA: dict[str, str] = {
     name: _WINDOWS.format(formula=formula) for name, formula in FORMULAS.items()
 }
 
-#: Events may be told that are 35 days old: so far back an invoiced period can still change.
+#: Events may be told that are 35 days old: so far back an invoiced period can still change. After a
+#: long pause that is counted from the last invoice before it.
 _BILLED = """
-    SELECT billed.subscription_id, item_id, period_start, period_end, quantity
+    SELECT billed.subscription_id, item_id, period_start, billed.period_end, quantity
     FROM unnest($2::text[], $3::timestamptz[]) AS asked (subscription_id, since)
+    CROSS JOIN LATERAL (
+        SELECT max(period_end) AS period_end FROM billed_usage
+        WHERE tenant_id = $1 AND subscription_id = asked.subscription_id
+    ) AS newest
     JOIN billed_usage AS billed
         ON billed.tenant_id = $1 AND billed.subscription_id = asked.subscription_id
-       AND billed.period_end > asked.since
+       AND billed.period_end > least(asked.since, newest.period_end - $4::interval)
     ORDER BY billed.subscription_id, item_id, period_start
 """
 
@@ -127,6 +132,7 @@ async def _earlier(
         tenant_id,
         [row.id for row in asked],
         [row.period_start - EARLIEST for row in asked],
+        EARLIEST,
     )
     found = []
     for each in billed:

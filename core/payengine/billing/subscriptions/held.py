@@ -92,8 +92,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def held(self) -> Held:
-        """The subscription after it."""
-        return Held(row=self.row, terms=self.terms, waiting=self.waiting)
+        """The subscription after it, as it is read again: its coupons hold from their instants."""
+        coupons = tuple(
+            msgspec.structs.replace(held, since=instant(words.get("since")))
+            for words, held in zip(self.row.coupons, self.terms.coupons, strict=True)
+        )
+        terms = msgspec.structs.replace(self.terms, coupons=coupons)
+        return Held(row=self.row, terms=terms, waiting=self.waiting)
 
 
 def instant(spelled: str | None) -> datetime | None:
@@ -118,6 +123,8 @@ def interval_of(items: Iterable[ItemTerms]) -> Interval:
         for item in items
         if item.price.interval_unit is not None
     }
+    if not found:
+        raise InputInvalid("A subscription has an item that recurs.", path=("items",))
     if len(found) != 1:
         raise InputInvalid(
             "The prices of a subscription recur, all at one interval.", path=("items",)

@@ -119,8 +119,10 @@ def _trial(request: CreateSubscription, starts_at: datetime) -> datetime | None:
         raise InputInvalid("A trial has a length or an end.", path=("trialEnd",))
     ends = request.trial_end
     if request.trial_days is not None:
-        if request.trial_days < 1:
-            raise InputInvalid("A trial lasts a day or more.", path=("trialDays",))
+        if not 1 <= request.trial_days <= _MOST_TRIAL.days:
+            raise InputInvalid(
+                "A trial lasts a day or more, within ten years.", path=("trialDays",)
+            )
         ends = trial_end(starts_at, days=request.trial_days, time_zone=request.time_zone)
     if ends is not None and not starts_at < ends <= starts_at + _MOST_TRIAL:
         raise InputInvalid("A trial ends after it begins, within ten years.", path=("trialEnd",))
@@ -221,7 +223,7 @@ def distinct(given: Sequence[Given]) -> Sequence[Given]:
     ids = [each.coupon.id for each in given]
     if len(set(ids)) < len(ids) or len(ids) > MOST_COUPONS:
         raise InputInvalid(
-            f"A subscription has at most {MOST_COUPONS} coupons, each once.", path=("coupons",)
+            f"A subscription has at most {MOST_COUPONS} coupons, each once.", path=("couponIds",)
         )
     return given
 

@@ -13,6 +13,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
+from payengine.billing.invoice_lines import require_currency
 from payengine.billing.invoices.drafting import load_customer_terms
 from payengine.billing.invoices.renewals import Renewals
 from payengine.billing.invoices.taxing import TaxDesk
@@ -45,7 +46,6 @@ from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound
 from payengine.idempotency import check_key, claim, claimed, fingerprint
-from payengine.money import currency as find_currency
 from payengine.storage import Database, Session
 from payengine.texts import check_id, check_metadata
 
@@ -233,6 +233,8 @@ class Subscriptions:
             taxes = await self._taxes.ask(tenant_id, [customer_id], at=at)
             async with self._database.tenant(tenant_id) as session:
                 row = await store.lock_row(session, tenant_id, subscription_id)
+                # Whoever held the row may have begun a period since the question was read.
+                at = self._clock.now(tenant_id)
                 earlier = await self._claimed(session, context, mutation, request)
                 if earlier is not None:
                     return row
@@ -347,7 +349,7 @@ def instant_of_request(request: Request, at: datetime) -> datetime:
 def check_create(request: CreateSubscription) -> None:
     """Refuse what cannot be, before anything is read; raises `InputInvalid`."""
     check_id(request.customer_id, "cus", field="customerId")
-    find_currency(request.currency)
+    require_currency(request.currency)
     check_metadata(request.metadata)
     if request.payment_method_id is not None:
         check_id(request.payment_method_id, "pm", field="paymentMethodId")

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from payengine.billing.coupons import Coupon, apply_coupons
+from payengine.billing.invoice_lines import require_currency
 from payengine.billing.subscriptions.models import (
     ArchiveCoupon,
     CreateCoupon,
@@ -22,7 +23,6 @@ from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound
 from payengine.idempotency import check_key, claim, fingerprint
 from payengine.ids import new_id
-from payengine.money import currency as find_currency
 from payengine.storage import Database, Session
 from payengine.texts import check_id, check_text
 
@@ -199,23 +199,29 @@ def _terms(request: CreateCoupon) -> dict[str, Any]:
     if not request.code.strip():
         raise InputInvalid("The code is not empty.", path=("code",))
     if request.currency is not None:
-        find_currency(request.currency)
+        require_currency(request.currency)
     if (request.amount_off is None) != (request.currency is None):
         raise InputInvalid("An amount off has a currency, a part has none.", path=("currency",))
     periods = request.periods
     if periods is not None and not 1 <= periods <= _MOST_PERIODS:
         raise InputInvalid(f"A coupon lasts 1 to {_MOST_PERIODS} periods.", path=("periods",))
     if len(request.products) > _MOST_PRODUCTS:
-        raise InputInvalid(f"A coupon names at most {_MOST_PRODUCTS} products.", path=("products",))
+        raise InputInvalid(
+            f"A coupon names at most {_MOST_PRODUCTS} products.", path=("productIds",)
+        )
     for product in request.products:
-        check_id(product, "prd", field="products")
+        check_id(product, "prd", field="productIds")
     coupon = Coupon(
         percent_bps=request.percent_bps,
         amount_off=request.amount_off,
         currency=request.currency,
         products=request.products,
     )
-    apply_coupons([], [coupon], currency=request.currency or "EUR")
+    try:
+        apply_coupons([], [coupon], currency=request.currency or "EUR")
+    except InputInvalid as problem:
+        part = "percentBps" if request.amount_off is None else "amountOff"
+        raise InputInvalid(problem.message, path=(part,)) from None
     return {
         "percent_bps": coupon.percent_bps,
         "amount_off": coupon.amount_off,
@@ -231,7 +237,7 @@ async def _check_products(
     if products:
         rows = await session.fetch(_PRODUCTS, context.tenant_id, list(products))
         if len(rows) < len(set(products)):
-            raise NotFound("There is no such product.", path=("products",))
+            raise NotFound("There is no such product.", path=("productIds",))
 
 
 async def _coupon(session: Session, context: TenantContext, coupon_id: str) -> KeptCoupon:

@@ -191,9 +191,9 @@ async def given_coupons(
     for each in ids:
         row = rows.get(each)
         if row is None:
-            raise NotFound("There is no such coupon.", path=("coupons",))
+            raise NotFound("There is no such coupon.", path=("couponIds",))
         if row["archived_at"] is not None and each not in kept:
-            raise Conflict("The coupon is archived.", path=("coupons",))
+            raise Conflict("The coupon is archived.", path=("couponIds",))
         coupon = msgspec.structs.replace(msgspec.convert(row["terms"], Coupon), id=each)
         found.append(Given(coupon=coupon, periods=row["terms"].get("periods")))
     return tuple(found)

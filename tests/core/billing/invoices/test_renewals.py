@@ -225,6 +225,54 @@ async def test_the_usage_of_a_subscription_that_ends_is_billed_at_its_end(shop: 
     assert (invoice["period_start"], invoice["period_end"]) == (JUNE, JULY)
 
 
+async def test_usage_that_is_told_after_the_end_is_billed_once_none_can_follow(
+    shop: Seller,
+) -> None:
+    meter = await shop.meter()
+    tiers = [{"up_to": "10", "unit_amount": "1000"}, {"up_to": None, "unit_amount": "500"}]
+    price = await shop.price(meter_id=meter.id, model={"model": "graduated", "tiers": tiers})
+    (name,) = await shop.subscribe(price, cancels=True)
+    customer = (await shop.subscription(name))["customer_id"]
+    shop.clock.advance(-timedelta(days=1))
+    await shop.use(meter, customer, "9", JUNE + timedelta(days=20))
+    await shop.renew(JULY)
+    shop.clock.advance(timedelta(days=10))
+    await shop.use(meter, customer, "3", JULY - timedelta(seconds=1))
+    await shop.use(meter, customer, "7", JULY)  # it had ended
+    grace = JULY + timedelta(days=35)
+    await shop.renew(grace - timedelta(seconds=1))
+    assert [row["total"] for row in await shop.documents()] == [9_000]
+    await shop.renew(grace)
+    await shop.renew(grace + timedelta(days=1))
+    documents = await shop.documents()
+    assert [row["total"] for row in documents] == [9_000, 1_000 + 2 * 500]
+    (line,) = msgspec.json.decode(documents[1]["document"])["lines"]
+    assert (line["line"]["kind"], line["line"]["quantity"]) == ("adjustment", "3")
+    after = await shop.subscription(name)
+    assert (after["status"], after["due_at"]) == ("canceled", None)
+
+
+async def test_usage_of_before_a_long_pause_is_billed_after_it(shop: Seller) -> None:
+    meter = await shop.meter()
+    price = await shop.price(meter_id=meter.id, model={"model": "per_unit", "unit_amount": "25"})
+    (name,) = await shop.subscribe(price, pauses=True)
+    customer = (await shop.subscription(name))["customer_id"]
+    shop.clock.advance(-timedelta(days=1))
+    await shop.use(meter, customer, "3", JUNE + timedelta(days=20))
+    await shop.renew(JULY)
+    shop.clock.advance(timedelta(days=10))
+    await shop.use(meter, customer, "4", JULY - timedelta(seconds=1))
+    again = datetime(2025, 11, 1, tzinfo=UTC)
+    await shop.execute(
+        "UPDATE subscription SET status = 'active', period_start = $2, period_end = $3,"
+        " due_at = $3 WHERE tenant_id = $1",
+        again - timedelta(days=31),
+        again,
+    )
+    await shop.renew(again)
+    assert [row["total"] for row in await shop.documents()] == [75, 100]
+
+
 async def test_coupons_hold_for_the_periods_that_they_name(shop: Seller) -> None:
     await shop.execute(
         "INSERT INTO coupon VALUES ($1, 'cpn_x', 'TEN', '{\"percent_bps\": 1000}', $2)", JUNE
@@ -257,6 +305,7 @@ async def test_the_claim_is_served_by_the_partial_index_alone(till: Till) -> Non
     async with till.as_owner(stage.context.tenant_id) as connection:
         await grow(stage, connection, begin=1, end=3_000)
     plan = "\n".join(await explain_claim(stage))
+    assert "Index Only Scan using subscription_due on subscription" in plan
     assert "Index Scan using subscription_due on subscription" in plan
     assert "Sort" not in plan
     assert "Filter: (due_at" not in plan

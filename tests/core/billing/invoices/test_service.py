@@ -223,6 +223,13 @@ async def test_tax_is_that_of_the_calculator_and_never_a_guess(
     failure = await shop.row("SELECT * FROM renewal_failure WHERE tenant_id = $1")
     assert (failure["subscription_id"], failure["code"]) == (unknown, "TAX_NOT_KNOWN")
     assert "No tax rates" in failure["message"]
+    customer = (await shop.subscription(unknown))["customer_id"]
+    await profiles.set(
+        shop.context,
+        SetBillingProfile(idempotency_key=key(), customer_id=customer, country="DE"),
+    )
+    await fresh.renew()  # what it lacked is there: it need not wait for its next try
+    assert [row["total"] for row in await shop.documents()] == [1_190, 1_190]
 
 
 async def test_paper_is_made_in_the_customers_language_under_the_tenants_prefix(
