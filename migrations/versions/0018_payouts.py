@@ -65,6 +65,7 @@ _STATEMENTS: tuple[str, ...] = (
         account_id         text COLLATE "C" NOT NULL,
         destination_id     text COLLATE "C" NOT NULL,
         amount_minor       bigint NOT NULL CHECK (amount_minor > 0),
+        fee_minor          bigint NOT NULL DEFAULT 0 CHECK (fee_minor >= 0),
         currency           text COLLATE "C" NOT NULL CHECK (length(currency) = 3),
         status             text COLLATE "C" NOT NULL CHECK (status IN (
             'pending', 'held', 'sending', 'unknown', 'in_transit', 'paid', 'failed', 'returned',
@@ -131,6 +132,7 @@ _STATEMENTS: tuple[str, ...] = (
             'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')),
         anchor_day    bigint NOT NULL CHECK (anchor_day BETWEEN 1 AND 31),
         minimum_minor bigint NOT NULL CHECK (minimum_minor >= 0),
+        fee_minor     bigint NOT NULL DEFAULT 0 CHECK (fee_minor >= 0),
         zone          text COLLATE "C" NOT NULL,
         due_at        timestamptz,
         tries         integer NOT NULL DEFAULT 0,

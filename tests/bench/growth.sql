@@ -62,3 +62,22 @@ SELECT ($3::uuid[])[1 + n % cardinality($3::uuid[])], 'op_0' || lpad(n::text, 25
        line, 'posted', 'capture', 'psp_receivable:sandbox', 'merchant_payable',
        1000 + n % 5000, 'EUR', 'pay_0' || lpad(n::text, 25, '0'), $4::timestamptz
 FROM generate_series($1::bigint, $2::bigint) n, generate_series(1, 2) line;
+-- attempted
+INSERT INTO fraud_event (tenant_id, payment_id, number, at, base_minor, declined, card, device)
+SELECT ($3::uuid[])[1 + n % cardinality($3::uuid[])], 'pay_0' || lpad(n::text, 25, '0'), 1,
+       extract(epoch FROM $4::timestamptz)::bigint * 1000000 + n, 1000 + n % 5000, false,
+       'card-' || n / cardinality($3::uuid[]) / 8, 'device-' || n / cardinality($3::uuid[]) / 8
+FROM generate_series($1::bigint, $2::bigint) n;
+-- decision
+INSERT INTO fraud_decision (tenant_id, payment_id, number, stage, verdict, degraded, document,
+                            decided_at)
+SELECT ($3::uuid[])[1 + n % cardinality($3::uuid[])], 'pay_0' || lpad(n::text, 25, '0'), 1,
+       'pre_auth', 'abstain', false,
+       jsonb_build_object(
+           'by', '["card_testing", "card_velocity", "country_mismatch", "decline_streak"]'::jsonb,
+           'took_us', 140, 'context', jsonb_build_object(
+               'as_of', $4::timestamptz, 'stage', 'pre_auth', 'currency', 'EUR',
+               'amount_minor', 1000 + n % 5000, 'base_minor', 1000 + n % 5000,
+               'features', '{"card.count.1h": 0, "device.count.1h.declined": 0}'::jsonb)),
+       $4::timestamptz
+FROM generate_series($1::bigint, $2::bigint) n;

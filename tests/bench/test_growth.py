@@ -20,4 +20,6 @@ def test_every_table_of_a_payment_grows() -> None:
         "event",
         "head",
         "transfer",
+        "attempted",
+        "decision",
     ]

@@ -40,10 +40,12 @@ _LAST_CHARACTER = chr(0x10FFFF)
 
 _TAIL = "(SELECT transaction_id FROM ledger_tail WHERE tenant_id = $1)"
 
-#: Folded, and of the instant's own day; `$3` is where the day begins.
+#: Folded, of the instant's own day and of the accounts `$4` to `$5`; `$3` is where the day begins.
 _OF_THE_DAY = f"""(
     SELECT DISTINCT moved.transaction_id FROM ledger_transfer moved
     WHERE moved.tenant_id = $1 AND moved.created_at >= $3 AND moved.created_at <= $2
+      AND (moved.debit_account >= $4 AND moved.debit_account <= $5
+           OR moved.credit_account >= $4 AND moved.credit_account <= $5)
       AND moved.transaction_id NOT IN {_TAIL}
 )"""
 

@@ -15,6 +15,7 @@ from payengine.ledger.balances import SUMS, balances
 from payengine.ledger.chart import is_debit_normal
 from payengine.ledger.posting import PostResult, post
 from payengine.ledger.transfers import Posting, check_posting
+from payengine.money import decimal_text
 from payengine.storage import Session
 
 __all__ = ["post_strict"]
@@ -78,4 +79,7 @@ async def _require_available(
         standing = await balances(session, tenant_id, account=account)
         available = sum(each.available for each in standing if each.currency == code)
         if available < amount:
-            raise InsufficientAvailableBalance
+            there, asked = decimal_text(available, code), decimal_text(amount, code)
+            raise InsufficientAvailableBalance(
+                f"{there} {code} are available on {account}, {asked} {code} are asked for."
+            )

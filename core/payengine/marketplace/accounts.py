@@ -16,6 +16,7 @@ from payengine.errors import (
     PayoutsNotEnabled,
     TransitionRefused,
 )
+from payengine.money import decimal_text
 
 __all__ = [
     "TRANSITIONS",
@@ -26,6 +27,7 @@ __all__ = [
     "capabilities",
     "check_leaving",
     "check_payout",
+    "not_covered",
 ]
 
 OnboardingStatus = Literal[
@@ -95,16 +97,37 @@ def capabilities(status: OnboardingStatus) -> Capabilities:
     return Capabilities(charges_enabled=is_active, payouts_enabled=is_active)
 
 
-def check_leaving(*, available_minor: int, amount_minor: int) -> None:
+def check_leaving(
+    *,
+    available_minor: int,
+    amount_minor: int,
+    currency: str | None = None,
+    path: tuple[str, ...] = (),
+) -> None:
     """Refuse a payout, a transfer or a voluntary reversal that the balance does not cover.
 
-    Raises `AmountNotPositive` and `InsufficientAvailableBalance`. Refunds, disputes and fees do
-    not ask: they alone may take an account below zero.
+    Raises `AmountNotPositive` and `InsufficientAvailableBalance`, which names both amounts where
+    the currency is told. Refunds, disputes and fees do not ask: they alone may take an account
+    below zero.
     """
     if amount_minor <= 0:
-        raise AmountNotPositive
+        raise AmountNotPositive(path=path)
     if available_minor < amount_minor:
-        raise InsufficientAvailableBalance
+        if currency is None:
+            raise InsufficientAvailableBalance(path=path)
+        raise not_covered(
+            available_minor=available_minor, amount_minor=amount_minor, currency=currency, path=path
+        )
+
+
+def not_covered(
+    *, available_minor: int, amount_minor: int, currency: str, path: tuple[str, ...] = ()
+) -> InsufficientAvailableBalance:
+    """The error that names what is there and what was asked for."""
+    there, asked = (decimal_text(minor, currency) for minor in (available_minor, amount_minor))
+    return InsufficientAvailableBalance(
+        f"{there} {currency} are available, {asked} {currency} are asked for.", path=path
+    )
 
 
 def check_payout(status: OnboardingStatus, *, available_minor: int, amount_minor: int) -> None:

@@ -33,7 +33,7 @@ from payengine.marketplace.connected_models import (
     UpdateConnectedAccount,
 )
 from payengine.marketplace.splits import BPS
-from payengine.marketplace.standing import account_standing
+from payengine.marketplace.standing import account_standing, still_open
 from payengine.money import currency as find_currency
 from payengine.plugin import CheckVendor, KycResult
 from payengine.registry import Registry
@@ -406,6 +406,9 @@ class ConnectedAccounts:
             parts = (each.available_minor, each.pending_minor)
             if any((*parts, each.reserved_minor, each.in_escrow_minor)):
                 raise Conflict(f"The account still has a balance in {each.currency}.")
+        waiting = await still_open(session, context.tenant_id, account.id)
+        if waiting is not None:
+            raise Conflict(f"The account is still waited for by {waiting}.")
 
 
 async def _locked(session: Session, context: TenantContext, account_id: str) -> ConnectedAccount:

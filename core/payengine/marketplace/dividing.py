@@ -21,6 +21,7 @@ from payengine.errors import (
 from payengine.ids import new_id
 from payengine.marketplace import sharing_store as store
 from payengine.marketplace.accounts import capabilities
+from payengine.marketplace.commission import CommissionRule, commission
 from payengine.marketplace.meant import ShareInput, SplitInput, share_amounts
 from payengine.marketplace.rules import agreed_rule, check_rule
 from payengine.marketplace.sharer import share_now
@@ -54,6 +55,7 @@ async def split_payment(
     if split.vendor_id is not None:
         rule = await agreed_rule(session, tenant_id, split, currency=currency)
         check_rule(rule)
+        planned = _kept(rule, amount_minor, base_minor=split.base_minor)
     else:
         planned = share_amounts(split.shares, amount_minor)
     escrow = _escrow(split, payment_id, currency, at=at)
@@ -161,6 +163,14 @@ async def _require_charges(
             raise NotFound("There is no such account.", path=("split",))
         if not capabilities(statuses[owner]).charges_enabled:
             raise ChargesNotEnabled(path=("split",))
+
+
+def _kept(rule: CommissionRule, amount_minor: int, *, base_minor: int | None) -> list[int]:
+    """The vendor's and the platform's planned minor units; by tiers they are known at the sale."""
+    if rule.tiers:
+        return [0, 0]
+    found = commission(amount_minor, rule, base_minor=base_minor)
+    return [found.vendor_net, found.commission]
 
 
 def _parts(

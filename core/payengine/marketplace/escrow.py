@@ -8,7 +8,7 @@ released. The instants are arguments: nothing here asks for the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -31,6 +31,7 @@ __all__ = [
     "milestones_standing",
     "refund_before_or_after",
     "state_at",
+    "waits_for",
 ]
 
 #: `delivered`: the goods came and the inspection is over; `manual`: a person said so; `milestone`:
@@ -88,8 +89,41 @@ def state_at(terms: EscrowTerms, facts: EscrowFacts, *, at: datetime) -> EscrowS
 def check_release(terms: EscrowTerms, facts: EscrowFacts, *, at: datetime) -> None:
     """Refuse a release that is not allowed yet or not any more; raises `TransitionRefused`."""
     state = state_at(terms, facts, at=at)
+    if state == "held":
+        raise TransitionRefused(f"What is in escrow waits for {waits_for(terms, facts, at=at)}.")
     if state != "releasable":
         raise TransitionRefused(f"What is in escrow cannot be released: it is {state}.")
+
+
+def waits_for(terms: EscrowTerms, facts: EscrowFacts, *, at: datetime) -> str:
+    """What must still happen before a release, in words; instants in UTC."""
+    if any(freeze.since <= at and freeze.until is None for freeze in facts.freezes):
+        return "the end of a dispute"
+    missing = [
+        what for condition in terms.conditions if (what := _missing(condition, terms, facts, at=at))
+    ]
+    said = " and ".join(missing)
+    timeout = _timeout_at(terms, facts)
+    if timeout is None:
+        return said
+    return f"{said}, or {_told(timeout)}" if said else _told(timeout)
+
+
+def _missing(
+    condition: Condition, terms: EscrowTerms, facts: EscrowFacts, *, at: datetime
+) -> str | None:
+    if condition == "manual":
+        return None if facts.approved_at else "a person's word"
+    if condition == "milestone":
+        return None if facts.milestone_at else "its milestones to be accepted"
+    if facts.delivered_at is None:
+        return "the delivery to be recorded"
+    until = _run_out(facts.delivered_at, days=terms.inspection_days, freezes=facts.freezes)
+    return None if until is None or until <= at else f"the inspection, until {_told(until)}"
+
+
+def _told(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _check_terms(terms: EscrowTerms) -> None:

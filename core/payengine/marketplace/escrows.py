@@ -20,7 +20,6 @@ from payengine.context import TenantContext
 from payengine.errors import (
     AmountNotPositive,
     InputInvalid,
-    InsufficientAvailableBalance,
     NotFound,
     TransitionRefused,
 )
@@ -30,6 +29,7 @@ from payengine.ids import new_id
 from payengine.ledger import post
 from payengine.ledger.strict import post_strict
 from payengine.marketplace import sharing_store as store
+from payengine.marketplace.accounts import not_covered
 from payengine.marketplace.agenda import Agenda
 from payengine.marketplace.crediting import Credit, credited
 from payengine.marketplace.escrow import EscrowFacts, check_release
@@ -164,7 +164,12 @@ class Escrows:
                 facts = approved
             check_release(terms_of(escrow), facts, at=at)
             if minor > escrow.held_minor:
-                raise InsufficientAvailableBalance(path=("amountMinor",))
+                raise not_covered(
+                    available_minor=escrow.held_minor,
+                    amount_minor=minor,
+                    currency=escrow.currency,
+                    path=("amountMinor",),
+                )
             return await self._let_go(
                 session,
                 context.tenant_id,

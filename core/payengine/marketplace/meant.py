@@ -11,11 +11,11 @@ from typing import get_args
 
 import msgspec
 
-from payengine.errors import InputInvalid
+from payengine.errors import InputInvalid, SplitExceedsAmount, SplitNotExhaustive
 from payengine.marketplace.commission import CommissionRule, commission
 from payengine.marketplace.disputes import FeeBearer, Liability
 from payengine.marketplace.escrow import Condition, milestone_amounts
-from payengine.marketplace.splits import MAX_PARTS, FeePolicy, SplitPart, divide
+from payengine.marketplace.splits import BPS, MAX_PARTS, FeePolicy, SplitPart, divide
 from payengine.texts import check_id, check_text
 
 __all__ = [
@@ -34,6 +34,10 @@ MAX_ESCROW_DAYS = 3_650
 
 _MOST_MILESTONES = 50
 _MAX_NAME = 255
+
+#: Where a payment's input has its shares, and where that of a capture or a refund has them.
+_OF_PAYMENT = ("split", "shares")
+_OF_OPERATION = ("shares",)
 
 
 class ShareInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +118,8 @@ def _check_vendor(split: SplitInput, amount_minor: int) -> None:
 def _check_shared(split: SplitInput, amount_minor: int) -> None:
     if split.commission is not None or split.product or split.category or split.base_minor:
         raise InputInvalid("A commission goes with vendorId, not with shares.", path=("split",))
-    check_shares(split.shares)
-    share_amounts(split.shares, amount_minor)
+    check_shares(split.shares, path=_OF_PAYMENT)
+    share_amounts(split.shares, amount_minor, path=_OF_PAYMENT)
     owners = {share.account_id for share in split.shares}
     if None not in owners and (split.liability == "platform" or split.fee_policy == "keep"):
         raise InputInvalid("The platform has no part in this split.", path=("split",))
@@ -123,31 +127,78 @@ def _check_shared(split: SplitInput, amount_minor: int) -> None:
         raise InputInvalid("No vendor has a part in this split.", path=("split",))
 
 
-def check_shares(shares: Sequence[ShareInput]) -> None:
-    """Refuse shares of which nobody can tell whose they are; raises `InputInvalid`."""
+def check_shares(shares: Sequence[ShareInput], *, path: tuple[str, ...] = _OF_OPERATION) -> None:
+    """Refuse shares of which nobody can tell whose they are, or how much.
+
+    `path` is where the input has them. Raises `InputInvalid`, which names the share.
+    """
     if not 0 < len(shares) <= MAX_PARTS:
-        raise InputInvalid(f"A split has 1 to {MAX_PARTS} shares.", path=("split", "shares"))
-    for share in shares:
+        raise InputInvalid(f"A split has 1 to {MAX_PARTS} shares.", path=path)
+    known: set[str | None] = set()
+    for number, share in enumerate(shares):
+        at = (*path, str(number))
         if share.account_id is not None:
             check_id(share.account_id, "acc", field="split")
-    if len({share.account_id for share in shares}) < len(shares):
-        raise InputInvalid("An owner has one share of a split.", path=("split", "shares"))
-
-
-def share_amounts(shares: Sequence[ShareInput], amount_minor: int) -> list[int]:
-    """The minor units of each share; raises as `payengine.marketplace.splits.divide` does."""
-    return divide(
-        amount_minor,
-        [
-            SplitPart(
-                to=share.account_id or "platform",
-                fixed=share.amount_minor,
-                percent_bps=share.percent_bps,
-                remainder=share.remainder,
+        if share.account_id in known:
+            raise InputInvalid("An owner has one share of a split.", path=(*at, "accountId"))
+        known.add(share.account_id)
+        ways = (share.amount_minor is not None) + (share.percent_bps is not None)
+        if ways + share.remainder != 1:
+            raise InputInvalid("A share is an amount, a percentage or the remainder.", path=at)
+        if share.percent_bps is not None and not 0 <= share.percent_bps <= BPS:
+            raise InputInvalid(
+                f"A percentage is 0 to {BPS:,} basis points.", path=(*at, "percentBps")
             )
-            for share in shares
-        ],
-    )
+        if (share.amount_minor or 0) < 0:
+            raise InputInvalid("A share is not below zero.", path=(*at, "amountMinor"))
+    if sum(share.remainder for share in shares) > 1:
+        last = max(number for number, share in enumerate(shares) if share.remainder)
+        raise InputInvalid(
+            "At most one share takes the remainder.", path=(*path, str(last), "remainder")
+        )
+
+
+def share_amounts(
+    shares: Sequence[ShareInput], amount_minor: int, *, path: tuple[str, ...] = _OF_OPERATION
+) -> list[int]:
+    """The minor units of each share; raises as `payengine.marketplace.splits.divide` does.
+
+    The error says by how much they miss the amount, and names the first share that is too much.
+    """
+    parts = [
+        SplitPart(
+            to=share.account_id or "platform",
+            fixed=share.amount_minor,
+            percent_bps=share.percent_bps,
+            remainder=share.remainder,
+        )
+        for share in shares
+    ]
+    try:
+        return divide(amount_minor, parts)
+    except SplitExceedsAmount:
+        number, exact = _first_beyond(parts, amount_minor)
+        come = f"come to {exact} minor units" if exact > amount_minor else "are rounded to more"
+        raise SplitExceedsAmount(
+            f"The shares up to this one {come}, of an amount of {amount_minor}.",
+            path=(*path, str(number)),
+        ) from None
+    except SplitNotExhaustive:
+        _, exact = _first_beyond(parts, amount_minor)
+        raise SplitNotExhaustive(
+            f"The shares come to {exact} of {amount_minor} minor units: let one take the rest.",
+            path=path,
+        ) from None
+
+
+def _first_beyond(parts: Sequence[SplitPart], amount_minor: int) -> tuple[int, int]:
+    """The first part up to which they exceed the amount, else the last, and their sum there."""
+    exact = 0
+    for number, part in enumerate(parts):
+        exact += (part.fixed or 0) * BPS + (part.percent_bps or 0) * amount_minor
+        if exact > amount_minor * BPS:
+            return number, -(-exact // BPS)
+    return len(parts) - 1, exact // BPS
 
 
 def check_escrow(terms: EscrowInput) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "payout_created",
     "payout_failed",
     "payout_fee",
+    "payout_fee_returned",
     "payout_paid",
     "processor_fee_passed_on",
     "refund_failed_in_shares",
@@ -245,13 +246,17 @@ def payout_failed(
 
 
 def payout_fee(*, payout_id: str, vendor: str, currency: str, amount_minor: int) -> Posting:
-    """The platform's fee for a payout.
-
-    A payout that is tried again after a failure passes the id of the first one: its fee is booked
-    already, and booking it again changes nothing.
-    """
+    """The platform's fee for a payout."""
     moves = ((vendor_account(vendor), PLATFORM, amount_minor),)
     return _booked(f"{payout_id}:fee", "payout.fee", currency, moves)
+
+
+def payout_fee_returned(
+    *, payout_id: str, vendor: str, currency: str, amount_minor: int
+) -> Posting:
+    """The payout did not arrive: its fee returns, and whatever is tried next bears its own."""
+    moves = ((PLATFORM, vendor_account(vendor), amount_minor),)
+    return _booked(f"{payout_id}:fee_returned", "payout.fee_returned", currency, moves)
 
 
 def _booked(

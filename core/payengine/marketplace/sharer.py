@@ -92,8 +92,8 @@ _LOCK_VENDOR = """
 """
 _VOLUME = """
     SELECT coalesce(sum(amount_minor), 0)::bigint FROM payment_split
-    WHERE tenant_id = $1 AND vendor_id = $2 AND currency = $3 AND sold_at >= $4
-      AND payment_id <> $5
+    WHERE tenant_id = $1 AND vendor_id = $2 AND currency = $3 AND sold_at >= $4 AND sold_at < $5
+      AND payment_id <> $6
 """
 
 
@@ -202,8 +202,9 @@ async def share_now(
     done = (await store.steps_of(session, tenant_id, [payment_id])).get(payment_id, [])
     sources = await store.sources_of(session, tenant_id, split)
     sources = [each for each in sources if each.operation_id != but]
-    if any(each.kind == "capture" and each.amount_minor for each in sources):
-        parts = await _planned(session, tenant_id, split, parts, at=at)
+    sold = [each for each in sources if each.kind == "capture" and each.amount_minor]
+    if sold:
+        parts = await _planned(session, tenant_id, split, parts, sold_at=sold[0].captured_at or at)
     shared = share(split, parts, done, sources, at=at)
     await _write(session, tenant_id, shared, at=at)
     after = msgspec.structs.replace(shared.split, due_at=None, tries=0)
@@ -214,7 +215,12 @@ async def share_now(
 
 
 async def _planned(
-    session: Session, tenant_id: uuid.UUID, split: Split, parts: Sequence[Part], *, at: datetime
+    session: Session,
+    tenant_id: uuid.UUID,
+    split: Split,
+    parts: Sequence[Part],
+    *,
+    sold_at: datetime,
 ) -> list[Part]:
     """The parts of a vendor's sale, once it is one: what the platform keeps depends on how much
     the vendor sold this month before it (in UTC, refunds not counted)."""
@@ -224,9 +230,11 @@ async def _planned(
     volume = 0
     if rule.tiers:
         await session.fetch(_LOCK_VENDOR, tenant_id, split.vendor_id)
-        month = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        month = sold_at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        following = (month + timedelta(days=31)).replace(day=1)
         volume = await session.fetchval(
-            _VOLUME, tenant_id, split.vendor_id, split.currency, month, split.payment_id
+            *(_VOLUME, tenant_id, split.vendor_id, split.currency),
+            *(month, following, split.payment_id),
         )
     kept = commission(split.amount_minor, rule, volume_before=volume, base_minor=split.base_minor)
     return [
@@ -285,7 +293,7 @@ async def _availability(
             payment_id=split.payment_id,
             step_id=step_id,
             currency=split.currency,
-            sold_at=at,
+            sold_at=step.captured_at or at,
             at=at,
         )
         if held:
@@ -308,7 +316,9 @@ async def _escrow(session: Session, tenant_id: uuid.UUID, shared: Shared, *, at:
     if before is None:
         return
     freezes = await freeze(session, tenant_id, before)
-    after = refreshed(before, shared.parts, freezes, at=at)
+    captured_at = before.captured_at or shared.split.sold_at
+    known = msgspec.structs.replace(before, captured_at=captured_at)
+    after = refreshed(known, shared.parts, freezes, at=at)
     if after == before:
         return
     await store.write_escrow(session, tenant_id, after, at=at)

@@ -101,6 +101,7 @@ def share(
             ),
             moved=tuple(each for each in change.moved if each.amount_minor),
             created_at=at,
+            captured_at=source.captured_at,
         )
         steps.append(step)
         standing = _after(standing, source, step)
@@ -333,7 +334,7 @@ def _after(standing: Shared, source: Source, step: Step) -> Shared:
         settled_minor=split.settled_minor + came,
         fee_minor=split.fee_minor + (source.fee_minor if is_capture else 0),
         fee_shared=split.fee_shared + passed_on,
-        sold_at=split.sold_at or (step.created_at if came else None),
+        sold_at=split.sold_at or ((step.captured_at or step.created_at) if came else None),
     )
     return Shared(split=split, parts=tuple(parts), steps=(*standing.steps, step))
 

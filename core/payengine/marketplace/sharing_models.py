@@ -113,6 +113,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What was shared of one operation or dispute, once for ever.
 
     `refundable` is, for each part by its number, what stood there before and what this changed.
+    `captured_at` is told of a capture that is shared now, and not kept.
     """
 
     operation_id: str
@@ -124,12 +125,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     refundable: tuple[tuple[int, int], ...]
     moved: tuple[Movement, ...]
     created_at: datetime
+    captured_at: datetime | None = None
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an operation, or of a dispute's fee, whose money is to be shared.
 
-    `amount_minor` is what should by now have been shared of it.
+    `amount_minor` is what should by now have been shared of it; `captured_at`, of a capture, when
+    it was booked: the instant of the sale, however late it is shared.
     """
 
     operation_id: str
@@ -139,6 +142,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     fee_minor: int = 0
     asked: dict[int, int] = {}
     disputed_minor: int = 0
+    captured_at: datetime | None = None
 
 
 class EscrowHold(msgspec.Struct, frozen=True, kw_only=True):

@@ -142,10 +142,13 @@ _INSERT_RESERVE = (
 #: What should by now have been shared of each operation: a refund that is under way is taken
 #: already, and one that a person found to be of another amount is of that.
 _OPERATIONS = f"""
-    SELECT id, attempt_id, kind, status, amount_minor, currency, capture, fee_minor,
-           coalesce((request -> 'amount' ->> 'minor')::bigint, amount_minor) AS asked_minor
-    FROM operation WHERE tenant_id = $1 AND payment_id = $2
-    ORDER BY created_at, id LIMIT {_MOST}
+    SELECT o.id, o.attempt_id, o.kind, o.status, o.amount_minor, o.currency, o.capture, o.fee_minor,
+           coalesce((o.request -> 'amount' ->> 'minor')::bigint, o.amount_minor) AS asked_minor,
+           (SELECT t.created_at FROM ledger_transfer t
+            WHERE t.tenant_id = $1 AND t.transaction_id = o.id || ':captured' AND t.line = 1)
+           AS captured_at
+    FROM operation o WHERE o.tenant_id = $1 AND o.payment_id = $2
+    ORDER BY o.created_at, o.id LIMIT {_MOST}
 """
 _DISPUTES = f"""
     SELECT id, amount_minor, currency, fee_minor, fee_returned
@@ -340,4 +343,5 @@ def _source(row: Mapping[str, Any], asked: dict[int, int]) -> Source | None:
         amount_minor=due,
         fee_minor=row["fee_minor"] if succeeded else 0,
         asked=asked,
+        captured_at=row["captured_at"] if named == "capture" else None,
     )

@@ -10,7 +10,7 @@ from payengine.marketplace.connected_models import AccountStanding
 from payengine.marketplace.postings import vendor_account
 from payengine.storage import Session
 
-__all__ = ["account_standing", "pending_minor"]
+__all__ = ["account_standing", "pending_minor", "still_open"]
 
 #: Where refunds took more than is left of a day's sales, nothing of that currency is pending.
 _PENDING = """
@@ -25,6 +25,41 @@ _ESCROWED = """
     WHERE p.tenant_id = $1 AND p.account_id = $2 AND p.escrowed_minor > 0
     GROUP BY s.currency
 """
+
+#: What may still move an account whose balances are all nothing: the account's payouts under way,
+#: payments that are divided with it and may still be captured, those of which something is not
+#: shared yet, and disputes that are not decided.
+_STILL_OPEN = """
+    SELECT 'payout ' || id FROM payout
+    WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL
+    UNION ALL
+    SELECT 'payment ' || y.id
+    FROM payment_part p
+    JOIN payment_split s USING (tenant_id, payment_id)
+    JOIN payment y ON y.tenant_id = p.tenant_id AND y.id = p.payment_id
+    WHERE p.tenant_id = $1 AND p.account_id = $2
+      AND (s.due_at IS NOT NULL
+           OR y.status IN ('CREATED', 'PROCESSING', 'REQUIRES_ACTION', 'IN_REVIEW', 'AUTHORIZED'))
+    UNION ALL
+    SELECT 'payment ' || p.payment_id
+    FROM split_cursor c
+    JOIN event e ON e.tenant_id = c.tenant_id AND (e.position IS NULL OR e.position > c.position)
+    JOIN payment_part p ON p.tenant_id = e.tenant_id AND p.payment_id = e.payment_id
+    WHERE c.tenant_id = $1 AND p.account_id = $2
+      AND split_part(e.type, '.', 1) IN ('payment', 'refund', 'dispute')
+    UNION ALL
+    SELECT 'dispute ' || d.id
+    FROM dispute d
+    JOIN payment_part p ON p.tenant_id = d.tenant_id AND p.payment_id = d.payment_id
+    WHERE d.tenant_id = $1 AND p.account_id = $2 AND d.status IN ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+    LIMIT 1
+"""
+
+
+async def still_open(session: Session, tenant_id: uuid.UUID, account_id: str) -> str | None:
+    """The kind and id of something that may still move the account; None where nothing can."""
+    found: str | None = await session.fetchval(_STILL_OPEN, tenant_id, account_id)
+    return found
 
 
 async def pending_minor(

@@ -19,6 +19,7 @@ from payengine.events.writing import insert_event
 from payengine.idempotency import check_key, claim, fingerprint
 from payengine.ids import new_id
 from payengine.ledger.strict import post_strict
+from payengine.marketplace.accounts import not_covered
 from payengine.marketplace.postings import PLATFORM, transferred, vendor_account
 from payengine.marketplace.standing import account_standing
 from payengine.money import check_amount
@@ -109,18 +110,7 @@ class AccountTransfers:
                 return _TRANSFER.read(rows[0])
             await _require_known(session, context, request)
             await session.execute(_INSERT, context.tenant_id, *_TRANSFER.values(transfer))
-            await post_strict(
-                session,
-                context.tenant_id,
-                transferred(
-                    transfer_id=transfer.id,
-                    source=_ledger_account(request.source_id),
-                    target=_ledger_account(request.target_id),
-                    currency=request.currency,
-                    amount_minor=request.amount_minor,
-                ),
-                at=at,
-            )
+            await _post(session, context, transfer, request)
             # The balance is locked now: what is left of it must cover what is not available yet.
             await _require_covered(session, context, request, at=at)
             await insert_event(session, context.tenant_id, _event(transfer, at=at))
@@ -164,6 +154,27 @@ async def _require_known(
         raise NotFound("There is no such account.", path=("sourceId",))
 
 
+async def _post(
+    session: Session,
+    context: TenantContext,
+    transfer: AccountTransfer,
+    request: CreateAccountTransfer,
+) -> None:
+    posting = transferred(
+        transfer_id=transfer.id,
+        source=_ledger_account(transfer.source_id),
+        target=_ledger_account(transfer.target_id),
+        currency=transfer.currency,
+        amount_minor=transfer.amount_minor,
+    )
+    try:
+        await post_strict(session, context.tenant_id, posting, at=transfer.created_at)
+    except InsufficientAvailableBalance as refused:
+        raise InsufficientAvailableBalance(
+            str(refused), path=("amount", "amountMinor")
+        ) from refused
+
+
 async def _require_covered(
     session: Session, context: TenantContext, request: CreateAccountTransfer, *, at: datetime
 ) -> None:
@@ -171,7 +182,16 @@ async def _require_covered(
         return
     for each in await account_standing(session, context.tenant_id, request.source_id, at=at):
         if each.currency == request.currency and each.available_minor < 0:
-            raise InsufficientAvailableBalance
+            raise _too_much(each.available_minor + request.amount_minor, request)
+
+
+def _too_much(available_minor: int, request: CreateAccountTransfer) -> InsufficientAvailableBalance:
+    return not_covered(
+        available_minor=available_minor,
+        amount_minor=request.amount_minor,
+        currency=request.currency,
+        path=("amount", "amountMinor"),
+    )
 
 
 def _ledger_account(owner: str | None) -> str:

@@ -54,12 +54,16 @@ class PaymentPart:
 
     row: strawberry.Private[Part]
     currency: strawberry.Private[str]
+    is_planned: strawberry.Private[bool]
     account_id: strawberry.ID | None = column("The connected account; none: the platform.")
 
-    @computed("What it is to get of the whole payment; 0 until a commission is known.")
-    def planned_amount(self) -> Money:
+    @computed(
+        "What it is to get of the whole payment; none until the capture of a sale whose commission "
+        "depends on what the vendor sold this month before."
+    )
+    def planned_amount(self) -> Money | None:
         """By the split."""
-        return money(self.row.planned_minor, self.currency)
+        return money(self.row.planned_minor, self.currency) if self.is_planned else None
 
     @computed("What it has got.")
     def captured_amount(self) -> Money:
@@ -109,8 +113,9 @@ class PaymentSplit:
     @computed("The owners' parts.")
     def parts(self) -> list[PaymentPart]:
         """In the order in which they were named; a vendor before the platform."""
-        currency = self.divided.split.currency
-        return [PaymentPart(row=part, currency=currency) for part in self.divided.parts]
+        split, parts = self.divided.split, self.divided.parts
+        known = split.vendor_id is None or any(part.planned_minor for part in parts)
+        return [PaymentPart(row=part, currency=split.currency, is_planned=known) for part in parts]
 
     @computed("What was shared, the oldest first.")
     def steps(self) -> list[SplitStep]:

@@ -183,11 +183,18 @@ class SavePayoutScheduleInput:
     zone: str = strawberry.field(
         description="The time zone whose days these are: `Europe/Berlin`.", default="UTC"
     )
+    fee: MoneyInput | None = strawberry.field(
+        description="What the account pays the platform for each payout of this currency; it "
+        "returns where the payout does not arrive.",
+        default=None,
+    )
 
     def to_core(self) -> SavePayoutSchedule:
         """For the engine."""
         if self.minimum is not None and self.minimum.currency != self.currency:
             raise InputInvalid("The minimum is of another currency.", path=("minimum", "currency"))
+        if self.fee is not None and self.fee.currency != self.currency:
+            raise InputInvalid("The fee is of another currency.", path=("fee", "currency"))
         return SavePayoutSchedule(
             idempotency_key=self.idempotency_key,
             account_id=self.account_id,
@@ -197,6 +204,7 @@ class SavePayoutScheduleInput:
             anchor_day=self.anchor_day,
             minimum_minor=self.minimum.amount_minor if self.minimum else 0,
             zone=self.zone,
+            fee_minor=self.fee.amount_minor if self.fee else 0,
         )
 
 

@@ -152,6 +152,11 @@ class Payout(Node):
         """In its currency."""
         return money(self.row.amount_minor, self.row.currency)
 
+    @computed("What the account paid the platform for it; it is back where it did not arrive.")
+    def fee(self) -> Money:
+        """In its currency."""
+        return money(self.row.fee_minor, self.row.currency)
+
     @computed("Where it stands.")
     def status(self) -> PayoutStatus:
         """From the row."""
@@ -218,6 +223,11 @@ class PayoutSchedule:
     def minimum(self) -> Money:
         """In its currency."""
         return money(self.row.minimum_minor, self.row.currency)
+
+    @computed("What the account pays the platform for each payout of this currency.")
+    def fee(self) -> Money:
+        """In its currency."""
+        return money(self.row.fee_minor, self.row.currency)
 
 
 @strawberry.type(description="A person's word that an account's payouts must wait.")

@@ -65,3 +65,9 @@ def test_a_payout_needs_the_capability_and_then_the_money() -> None:
         check_payout("active", available_minor=8_999, amount_minor=9_000)
     with pytest.raises(AmountNotPositive):
         check_leaving(available_minor=5, amount_minor=0)
+
+
+def test_a_balance_that_does_not_cover_it_says_both_amounts() -> None:
+    with pytest.raises(InsufficientAvailableBalance, match=r"0\.05 EUR .* 1\.00 EUR") as refused:
+        check_leaving(available_minor=5, amount_minor=100, currency="EUR", path=("amount",))
+    assert refused.value.path == ("amount",)

@@ -16,6 +16,7 @@ from payengine.errors import (
 )
 from payengine.ids import new_id
 from payengine.marketplace.connected_models import MoveConnectedAccount, UpdateConnectedAccount
+from payengine.marketplace.meant import SplitInput
 from payengine.plugin import (
     Call,
     CheckVendor,
@@ -89,6 +90,22 @@ async def test_only_an_empty_account_is_closed(bazaar: Bazaar) -> None:
             bazaar.shop.context,
             UpdateConnectedAccount(idempotency_key=key(), account_id=account.id, country="FR"),
         )
+
+
+async def test_an_account_is_not_closed_while_something_may_still_move_it(bazaar: Bazaar) -> None:
+    account = await bazaar.vendor()
+    split = SplitInput(shares=(rest(account),))
+    held = (await bazaar.shop.pay(500, split=split, capture_method="MANUAL")).payment
+    with pytest.raises(Conflict, match=held.id):
+        await bazaar.move("close", account)  # it may still be captured
+    await bazaar.shop.void(held.id)
+    await bazaar.share()
+    paid = (await bazaar.shop.pay(500, split=split)).payment
+    with pytest.raises(Conflict, match=paid.id):
+        await bazaar.move("close", account)  # its share has not been booked yet
+    await bazaar.share()
+    await bazaar.refund(paid)
+    assert (await bazaar.move("close", account)).status == "closed"
 
 
 async def test_refused_input_changes_nothing(bazaar: Bazaar) -> None:

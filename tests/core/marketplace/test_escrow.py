@@ -19,6 +19,7 @@ from payengine.marketplace.escrow import (
     milestones_standing,
     refund_before_or_after,
     state_at,
+    waits_for,
 )
 
 _T0 = datetime(2025, 6, 1, 10, tzinfo=UTC)
@@ -66,6 +67,34 @@ def facts(
 )
 def test_release_is_due(terms: EscrowTerms, known: EscrowFacts, day: int | None) -> None:
     assert due_at(terms, known) == (None if day is None else _T0 + day * _DAY)
+
+
+@pytest.mark.parametrize(
+    ("terms", "known", "words"),
+    [
+        (_TERMS, facts(), "the delivery to be recorded, or 2025-07-01T10:00:00Z"),
+        (
+            _TERMS,
+            facts(delivered=1),
+            "the inspection, until 2025-06-05T10:00:00Z, or 2025-07-01T10:00:00Z",
+        ),
+        (_TERMS, facts(delivered=1, frozen=((1, None),)), "the end of a dispute"),
+        (
+            EscrowTerms(conditions=("delivered", "manual")),
+            facts(delivered=1),
+            "a person's word",
+        ),
+        (EscrowTerms(conditions=("milestone",)), facts(), "its milestones to be accepted"),
+        (EscrowTerms(timeout_days=3), facts(), "2025-06-04T10:00:00Z"),
+    ],
+)
+def test_what_is_held_says_what_it_waits_for(
+    terms: EscrowTerms, known: EscrowFacts, words: str
+) -> None:
+    at = _T0 + 2 * _DAY
+    assert waits_for(terms, known, at=at) == words
+    with pytest.raises(TransitionRefused, match=words):
+        check_release(terms, known, at=at)
 
 
 def test_states_follow_each_other() -> None:

@@ -17,7 +17,7 @@ from payengine.errors import (
 from payengine.events.relay import publish_batch
 from payengine.ids import new_id, new_tenant_id
 from payengine.marketplace.commission import CommissionRule, Tier
-from payengine.marketplace.meant import ShareInput, SplitInput
+from payengine.marketplace.meant import EscrowInput, ShareInput, SplitInput
 from payengine.payments import MethodInput
 
 from tests.bazaar import Bazaar, platform, rest, vendor
@@ -168,6 +168,33 @@ async def test_a_vendor_sells_by_the_agreed_commission_and_its_volume(bazaar: Ba
     with bazaar.shop.till.clock.later(timedelta(days=40)):
         third = await bazaar.sell(8_000, **sale)
     assert await bazaar.parts(third) == [7_200, 800]
+
+
+async def test_a_sale_is_of_the_day_it_was_captured_however_late_it_is_shared(
+    bazaar: Bazaar,
+) -> None:
+    one = await bazaar.vendor(reserve_bps=1_000, reserve_days=30)
+    tiers = (Tier(up_to=8_000, percent_bps=1_000), Tier(up_to=None, percent_bps=500))
+    split = SplitInput(
+        vendor_id=one.id,
+        commission=CommissionRule(tiers=tiers),
+        escrow=EscrowInput(conditions=("manual",), timeout_days=5),
+    )
+    plain = SplitInput(vendor_id=one.id, commission=CommissionRule(tiers=tiers))
+    early = (await bazaar.shop.pay(8_000, split=plain)).payment
+    kept = (await bazaar.shop.pay(1_000, split=split)).payment
+    with bazaar.shop.till.clock.later(timedelta(days=40)) as then:
+        late = (await bazaar.shop.pay(8_000, split=plain)).payment
+        await bazaar.share(after=timedelta(days=40))
+    assert sum(await bazaar.parts(early)) == sum(await bazaar.parts(late)) == 8_000
+    assert (await bazaar.parts(early))[1] + (await bazaar.parts(kept))[1] == 800 + 50
+    assert await bazaar.parts(late) == [7_200, 800]  # of a month of its own
+    # What was to be kept back of the early sale would have returned by then.
+    reserves = await bazaar.room.reserves.page(bazaar.shop.context, one.id, first=5)
+    assert [each.payment_id for each in reserves] == [late.id]
+    held = await bazaar.escrow(kept)
+    assert held.due_at is not None
+    assert held.due_at < then - timedelta(days=30)
 
 
 async def test_two_first_sales_at_once_do_not_both_take_the_first_tier(bazaar: Bazaar) -> None:

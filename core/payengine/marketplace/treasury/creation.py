@@ -20,13 +20,19 @@ from payengine.errors import (
     PayoutsNotEnabled,
 )
 from payengine.ids import new_id
-from payengine.ledger import post_strict
-from payengine.marketplace.accounts import OnboardingStatus, capabilities, check_leaving
+from payengine.ledger import post, post_strict
+from payengine.marketplace.accounts import (
+    OnboardingStatus,
+    capabilities,
+    check_leaving,
+    not_covered,
+)
 from payengine.marketplace.payouts import payable
 from payengine.marketplace.postings import payout_created
 from payengine.marketplace.treasury import store
 from payengine.marketplace.treasury.models import Destination, Payout, PayoutOrigin
-from payengine.marketplace.treasury.recording import tell
+from payengine.marketplace.treasury.recording import fee_posting, tell
+from payengine.money import decimal_text
 from payengine.plugin import RailManifest
 from payengine.registry.rails import RailDesk
 from payengine.storage import Session
@@ -57,9 +63,9 @@ async def make_payout(
 ) -> Payout:
     """Write the payout and take its money.
 
-    Raises `NotFound`, `PayoutsNotEnabled` (the account, a hold or its destination), `InputInvalid`
-    (no destination, or an amount that the rail cannot send), `AmountNotPositive` and
-    `InsufficientAvailableBalance`; the transaction must be left then.
+    The fee for it is taken with it. Raises `NotFound`, `PayoutsNotEnabled` (the account, a hold or
+    its destination), `InputInvalid` (no destination, or an amount that the rail cannot send),
+    `AmountNotPositive` and `InsufficientAvailableBalance`; the transaction must be left then.
     """
     tenant_id = context.tenant_id
     await check_account(session, context, wanted.account_id)
@@ -67,13 +73,17 @@ async def make_payout(
     there = await store.available(
         session, tenant_id, wanted.account_id, currency=wanted.currency, at=at
     )
-    amount = _amount(wanted, there, manifest)
-    check_leaving(available_minor=there, amount_minor=amount)
+    fee = await store.fee_of(session, tenant_id, wanted.account_id, currency=wanted.currency)
+    amount = _amount(wanted, there - fee, manifest)
+    check_leaving(
+        available_minor=there, amount_minor=amount + fee, currency=wanted.currency, path=("amount",)
+    )
     payout = Payout(
         id=wanted.payout_id,
         account_id=wanted.account_id,
         destination_id=destination.id,
         amount_minor=amount,
+        fee_minor=fee,
         currency=wanted.currency,
         status="pending",
         origin=wanted.origin,
@@ -91,12 +101,19 @@ async def make_payout(
         amount_minor=amount,
     )
     await post_strict(session, tenant_id, posting, at=at)
+    if fee:
+        await post(session, tenant_id, [fee_posting(payout)], at=at)
     # From here on the balance is locked: whoever took something meanwhile is counted now.
     left = await store.available(
         session, tenant_id, wanted.account_id, currency=wanted.currency, at=at
     )
     if left < 0:
-        raise InsufficientAvailableBalance
+        raise not_covered(
+            available_minor=left + amount + fee,
+            amount_minor=amount + fee,
+            currency=wanted.currency,
+            path=("amount",),
+        )
     await store.insert_payout(session, tenant_id, payout)
     await tell(session, tenant_id, payout, "payout.created", at=at)
     return payout
@@ -149,7 +166,11 @@ def _amount(wanted: Wanted, there: int, manifest: RailManifest) -> int:
             there, currency=wanted.currency, minimum_minor=wanted.minimum_minor, step_minor=step
         )
         if not whole.payout:
-            raise InsufficientAvailableBalance
+            raise InsufficientAvailableBalance(
+                f"{decimal_text(there, wanted.currency)} {wanted.currency} are available: "
+                "less than the smallest payout.",
+                path=("currency",),
+            )
         return whole.payout
     if wanted.amount_minor <= 0:
         raise AmountNotPositive(path=("amount",))

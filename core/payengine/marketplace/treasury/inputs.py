@@ -75,7 +75,10 @@ class SavePayoutDestination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SavePayoutSchedule(msgspec.Struct, frozen=True, kw_only=True):
-    """When the account's balance of a currency is paid out; replaces the schedule before."""
+    """When the account's balance of a currency is paid out; replaces the schedule before.
+
+    `fee_minor` is taken from the balance for each payout, whoever asks for it.
+    """
 
     idempotency_key: str
     account_id: str
@@ -85,6 +88,7 @@ class SavePayoutSchedule(msgspec.Struct, frozen=True, kw_only=True):
     anchor_day: int = 1
     minimum_minor: int = 0
     zone: str = "UTC"
+    fee_minor: int = 0
 
 
 class PlacePayoutHold(msgspec.Struct, frozen=True, kw_only=True):

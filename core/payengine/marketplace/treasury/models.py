@@ -71,6 +71,7 @@ class Payout(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     sent_at: datetime | None = None
     ended_at: datetime | None = None
+    fee_minor: int = 0
     version: int = 1
 
 
@@ -125,8 +126,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
     """When an account's balance of one currency is paid out; `due_at` is the next time.
 
-    Days are of `zone`. `last_outcome` says what came of the last day: `paid_out`, `below_minimum`
-    or the code of the error that refused it.
+    Days are of `zone`. `fee_minor` is what the account pays for each of its payouts in this
+    currency, by a schedule or not. `last_outcome` says what came of the last day: `paid_out`,
+    `below_minimum` or the code of the error that refused it.
     """
 
     id: str
@@ -142,6 +144,7 @@ class StoredSchedule(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     last_outcome: str | None = None
     last_run_at: datetime | None = None
+    fee_minor: int = 0
     version: int = 1
 
 

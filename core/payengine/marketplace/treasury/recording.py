@@ -18,14 +18,20 @@ from payengine.events import NewEvent
 from payengine.events.writing import insert_event
 from payengine.ids import new_id
 from payengine.ledger import Posting, post
-from payengine.marketplace.postings import payout_canceled, payout_failed, payout_paid
+from payengine.marketplace.postings import (
+    payout_canceled,
+    payout_failed,
+    payout_fee,
+    payout_fee_returned,
+    payout_paid,
+)
 from payengine.marketplace.treasury import store
 from payengine.marketplace.treasury.models import EvidenceSource, Payout, PayoutEvidence
 from payengine.marketplace.treasury.states import Finding, Money, PayoutStatus, follow
 from payengine.plugin import PAYOUT_FAILURES
 from payengine.storage import Session
 
-__all__ = ["FINAL", "Learnt", "call_off", "learn", "move", "tell"]
+__all__ = ["FINAL", "Learnt", "call_off", "fee_posting", "learn", "move", "tell"]
 
 #: Nothing more moves of itself; a paid one may still come back.
 FINAL = frozenset({"paid", "failed", "returned", "canceled"})
@@ -92,7 +98,7 @@ async def learn(
         if code not in _NOT_THEIRS:
             await session.execute(_FLAG_DESTINATION, tenant_id, payout.destination_id, at)
     if following.money is not None:
-        await post(session, tenant_id, [_booked(payout, following.money)], at=at)
+        await post(session, tenant_id, _booked(payout, following.money), at=at)
     await _keep(session, tenant_id, payout, learnt, at=at)
     moved = await move(session, tenant_id, payout, at=at, **changes)
     await tell(session, tenant_id, moved, _EVENTS[moved.status], at=at)
@@ -115,7 +121,7 @@ async def call_off(
         currency=payout.currency,
         amount_minor=payout.amount_minor,
     )
-    await post(session, tenant_id, [posting], at=at)
+    await post(session, tenant_id, [posting, *_fee_back(payout)], at=at)
     changed = await move(
         session,
         tenant_id,
@@ -156,6 +162,7 @@ async def tell(
         "rail": payout.rail,
     }
     extra = {
+        "feeMinor": payout.fee_minor or None,
         "heldBecause": payout.held_because,
         "failureCode": payout.failure_code,
         "batch": payout.batch_id,
@@ -168,7 +175,31 @@ async def tell(
     )
 
 
-def _booked(payout: Payout, money: Money) -> Posting:
+def fee_posting(payout: Payout) -> Posting:
+    """What the account pays for the payout; only where that is something."""
+    return payout_fee(
+        payout_id=payout.id,
+        vendor=payout.account_id,
+        currency=payout.currency,
+        amount_minor=payout.fee_minor,
+    )
+
+
+def _fee_back(payout: Payout) -> list[Posting]:
+    """A payout that did not arrive costs nothing; the next one bears the fee."""
+    if not payout.fee_minor:
+        return []
+    return [
+        payout_fee_returned(
+            payout_id=payout.id,
+            vendor=payout.account_id,
+            currency=payout.currency,
+            amount_minor=payout.fee_minor,
+        )
+    ]
+
+
+def _booked(payout: Payout, money: Money) -> list[Posting]:
     named = {
         "payout_id": payout.id,
         "vendor": payout.account_id,
@@ -176,10 +207,11 @@ def _booked(payout: Payout, money: Money) -> Posting:
         "paid_from": payout.paid_from,
     }
     if money == "paid":
-        return payout_paid(amount_minor=payout.amount_minor, **named)
-    return payout_failed(
+        return [payout_paid(amount_minor=payout.amount_minor, **named)]
+    failed = payout_failed(
         amount_minor=payout.amount_minor, after_paid=money == "back_from_bank", **named
     )
+    return [failed, *_fee_back(payout)]
 
 
 async def _keep(

@@ -43,8 +43,9 @@ _SAVE = f"""
     VALUES ($1, {store.SCHEDULE.parameters(2)})
     ON CONFLICT ON CONSTRAINT payout_schedule_one DO UPDATE SET
         cadence = excluded.cadence, weekday = excluded.weekday, anchor_day = excluded.anchor_day,
-        minimum_minor = excluded.minimum_minor, zone = excluded.zone, due_at = excluded.due_at,
-        updated_at = excluded.updated_at, version = kept.version + 1
+        minimum_minor = excluded.minimum_minor, fee_minor = excluded.fee_minor,
+        zone = excluded.zone, due_at = excluded.due_at, updated_at = excluded.updated_at,
+        version = kept.version + 1
     RETURNING {store.SCHEDULE.listed}
 """
 
@@ -97,6 +98,7 @@ class Schedules:
             weekday=request.weekday,
             anchor_day=request.anchor_day,
             minimum_minor=request.minimum_minor,
+            fee_minor=request.fee_minor,
             zone=request.zone,
             created_at=at,
             updated_at=at,
@@ -226,6 +228,8 @@ def _check(request: SavePayoutSchedule) -> None:
         raise InputInvalid("An anchor is a day from 1 to 31.", path=("anchorDay",))
     if not 0 <= request.minimum_minor <= _LARGEST_MINIMUM:
         raise InputInvalid("A minimum is zero or more.", path=("minimum",))
+    if not 0 <= request.fee_minor <= _LARGEST_MINIMUM:
+        raise InputInvalid("A fee is zero or more.", path=("fee",))
     try:
         ZoneInfo(request.zone)
     except Exception:

@@ -31,6 +31,7 @@ __all__ = [
     "account_status",
     "available",
     "destination_of",
+    "fee_of",
     "get",
     "hold_on",
     "insert_batch",
@@ -59,6 +60,11 @@ _HOLD = f"""
 _DESTINATION = f"""
     SELECT {DESTINATION.listed} FROM payout_destination
     WHERE tenant_id = $1 AND account_id = $2 AND currency = $3 AND status <> 'replaced'
+"""
+
+_FEE = """
+    SELECT fee_minor FROM payout_schedule
+    WHERE tenant_id = $1 AND account_id = $2 AND currency = $3
 """
 
 _GET = f"SELECT {PAYOUT.listed} FROM payout WHERE tenant_id = $1 AND id = $2"
@@ -131,6 +137,12 @@ async def destination_of(
     """Where the account's money of the currency goes."""
     row = await session.fetchrow(_DESTINATION, tenant_id, account_id, currency)
     return None if row is None else DESTINATION.read(row)
+
+
+async def fee_of(session: Session, tenant_id: uuid.UUID, account_id: str, *, currency: str) -> int:
+    """The minor units that the account pays for a payout of the currency."""
+    found: int | None = await session.fetchval(_FEE, tenant_id, account_id, currency)
+    return found or 0
 
 
 async def available(

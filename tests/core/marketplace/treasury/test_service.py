@@ -17,12 +17,16 @@ from payengine.errors import (
     TransitionRefused,
 )
 from payengine.ids import new_id
+from payengine.invariants import verify
+from payengine.ledger import balances
+from payengine.marketplace.postings import PLATFORM
 from payengine.marketplace.treasury import (
     CancelPayout,
     PayoutFilter,
     PlacePayoutHold,
     ReleasePayout,
     ReleasePayoutHold,
+    SavePayoutSchedule,
     SettlePayout,
 )
 
@@ -60,6 +64,44 @@ async def test_without_an_amount_all_that_the_rail_can_send_goes_out(shop: Shop)
         await vendor.pay_out(currency="HUF")
     with pytest.raises(InputInvalid, match="whole multiples"):
         await vendor.pay_out(45, currency="HUF")
+
+
+async def test_the_fee_is_taken_with_a_payout_and_returns_where_it_did_not_arrive(
+    shop: Shop,
+) -> None:
+    arrives, fails = await open_vendor(shop), await open_vendor(shop)
+    await fails.bank_at("acct_closed")
+    for vendor in (arrives, fails):
+        await vendor.engine.treasury.schedules.save(
+            vendor.context,
+            SavePayoutSchedule(
+                idempotency_key=key(),
+                account_id=vendor.id,
+                currency="EUR",
+                interval="manual",
+                fee_minor=25,
+            ),
+        )
+        with pytest.raises(InsufficientAvailableBalance, match=r"100\.00 EUR .* 100\.01 EUR"):
+            await vendor.pay_out(9_976)
+        made = await vendor.pay_out()
+        assert (made.amount_minor, made.fee_minor, await vendor.balance()) == (9_975, 25, 0)
+    await arrives.go_on()
+    await arrives.go_on()
+    assert (await arrives.balance(), await fails.balance()) == (0, 10_000)
+    await arrives.earn(1_000)
+    called_off = await arrives.pay_out(500)
+    assert await arrives.balance() == 475
+    await arrives.engine.treasury.cancel(
+        arrives.context,
+        CancelPayout(idempotency_key=key(), payout_id=called_off.id, reason="a mistake"),
+    )
+    assert await arrives.balance() == 1_000
+    async with shop.engine.database.tenant(shop.context.tenant_id) as session:
+        (kept,) = await balances(session, shop.context.tenant_id, account=PLATFORM)
+    assert kept.balance == 25
+    report = await verify(shop.engine, tenant_ids=[shop.context.tenant_id])
+    assert not [each for each in report.broken if each.subject.startswith("po_")]
 
 
 async def test_the_same_key_pays_once(shop: Shop) -> None:
