@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 from payengine.fraud.decide import Evaluated
 from payengine.fraud.desk.decisions import Decision as DecisionRow
+from payengine.fraud.desk.decisions import Rescored as RescoredRow
 
 from payengine_graphql.context import Wire
 from payengine_graphql.fraud.enums import FraudRuleMode, FraudStage, FraudVerdict
@@ -12,7 +13,7 @@ from payengine_graphql.fraud.types import FraudOutcome, millionths
 from payengine_graphql.scalars import JSON, DateTime
 from payengine_graphql.types.fields import column, computed
 
-__all__ = ["FraudDecision", "FraudRuleWord", "show_decision"]
+__all__ = ["FraudDecision", "FraudRescored", "FraudRuleWord", "show_decision"]
 
 
 @strawberry.type(description="What one rule said of one attempt.")
@@ -41,6 +42,30 @@ class FraudRuleWord:
     def verdict(self) -> FraudVerdict:
         """From the row."""
         return FraudVerdict(self.row.verdict)
+
+
+@strawberry.type(description="What was thought once more of a decision made without all it needed.")
+class FraudRescored:
+    """See the description."""
+
+    row: strawberry.Private[RescoredRow]
+    at: DateTime = column("When.")
+    by: list[str] = column("The rules whose verdict it is.")
+
+    @computed("The highest probability of fraud of the rules that count, in millionths.")
+    def score(self) -> int | None:
+        """None where none has one."""
+        return millionths(self.row.score)
+
+    @computed("The strongest verdict of the rules that count; the decision itself stands.")
+    def verdict(self) -> FraudVerdict:
+        """From the row."""
+        return FraudVerdict(self.row.verdict)
+
+    @computed("What every rule said then, shadows too.")
+    def rules(self) -> list[FraudRuleWord]:
+        """From the document."""
+        return [FraudRuleWord(row=each) for each in self.row.rules]
 
 
 @strawberry.type(description="Why an attempt to pay was let through, stopped or held.")
@@ -75,6 +100,11 @@ class FraudDecision:
     def rules(self) -> list[FraudRuleWord]:
         """From the document."""
         return [FraudRuleWord(row=each) for each in self.row.rules]
+
+    @computed("What was thought of it once more, where the past or a rule was missing; else null.")
+    def rescored(self) -> FraudRescored | None:
+        """From the row; null until that has ended."""
+        return None if self.row.rescored is None else FraudRescored(row=self.row.rescored)
 
     @computed("What the rules were told; people, cards, devices and addresses as hashes.")
     def context(self) -> JSON:

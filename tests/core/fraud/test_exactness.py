@@ -52,7 +52,7 @@ async def _killed_while_paying(shop: Shop, *, after: int) -> None:
     assert process.stdout is not None
     try:
         for _ in range(after):
-            assert await asyncio.wait_for(process.stdout.readline(), timeout=60)
+            assert await asyncio.wait_for(process.stdout.readline(), timeout=240)
     finally:
         process.kill()
         await process.wait()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from payengine.errors import TransitionRefused
+from payengine.fraud import evaluation
 from payengine.fraud.past import entity_lock
 from payengine.payments import CapturePayment, ConfirmPayment, FraudInput, MethodInput, VoidPayment
 from payengine.plugin import FraudContext, RuleVerdict, distinct, velocity
@@ -24,12 +25,12 @@ def _raises(context: FraudContext) -> RuleVerdict:
 
 
 def _sleeps(context: FraudContext) -> RuleVerdict:
-    time.sleep(0.2)
+    time.sleep(0.5)
     return RuleVerdict(verdict="block", reason="too_late")
 
 
 def _spins(context: FraudContext) -> RuleVerdict:
-    until = time.monotonic() + 0.2
+    until = time.monotonic() + 30
     while time.monotonic() < until:
         pass
     return RuleVerdict(verdict="block", reason="too_late")
@@ -65,8 +66,10 @@ RULES = (
 
 @pytest.fixture(scope="module")
 async def screened(payment_home: HomeOfTest) -> AsyncIterator[Till]:
-    async with open_till(payment_home, plugins={"pack": RulePack(*RULES)}) as till:
-        yield till
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_WALL_MS", 250.0)
+        async with open_till(payment_home, plugins={"pack": RulePack(*RULES)}) as till:
+            yield till
 
 
 @pytest.fixture
@@ -122,8 +125,8 @@ async def test_a_failing_rule_changes_no_other_rules_verdict(watched: Shop) -> N
     for name in ("a_raises", "b_sleeps", "c_spins", "d_nonsense", "e_odd", "f_sure", "g_exits"):
         assert said[name]["verdict"] == "abstain", name
         assert said[name].get("error"), name
-    assert said["b_sleeps"]["took_us"] < 1_000_000
-    assert said["c_spins"]["took_us"] < 1_000_000
+    assert said["b_sleeps"]["took_us"] < 20_000_000
+    assert said["c_spins"]["took_us"] < 20_000_000
     assert row["degraded"]
     assert row["document"]["score"] == 0.25
 
@@ -202,7 +205,7 @@ async def test_declines_are_known_to_the_next_payment(watched: Shop) -> None:
     assert row["document"]["context"]["features"]["card.count.1h"] == 2
 
 
-async def test_test_tokens_go_every_way(watched: Shop) -> None:
+async def test_test_tokens_go_every_way(watched: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     ways = {
         "allow": "CAPTURED",
         "review": "IN_REVIEW",
@@ -211,6 +214,7 @@ async def test_test_tokens_go_every_way(watched: Shop) -> None:
         "timeout": "CAPTURED",
     }
     for name, status in ways.items():
+        monkeypatch.setattr(evaluation, "_WALL_MS", 10.0 if name == "timeout" else 250.0)
         made = await watched.pay(token=f"tok_fraud_{name}")
         assert made.payment.status == status, name
         await watched.assert_sound()

@@ -19,28 +19,46 @@ from payengine.fraud.decide import Evaluated, decide
 from payengine.plugin.fraud import RuleStage, VerdictKind
 from payengine.storage import Database
 
-__all__ = ["Decision", "DecisionFilter", "Decisions", "read_decision"]
+__all__ = ["Decision", "DecisionFilter", "Decisions", "Rescored", "read_decision"]
 
-_COLUMNS = "payment_id, number, stage, verdict, degraded, document, decided_at"
+#: With what was thought of it once more, where that has ended.
+_SELECT = """
+    SELECT payment_id, number, stage, d.verdict, d.degraded, d.document, d.decided_at,
+           r.verdict AS again, r.document AS again_document, r.ended_at
+    FROM fraud_decision d
+    LEFT JOIN fraud_rescore r USING (tenant_id, payment_id, number, stage)
+"""
 
-_OF_PAYMENTS = f"""
-    SELECT {_COLUMNS} FROM fraud_decision
+_OF_PAYMENTS = f"""{_SELECT}
     WHERE tenant_id = $1 AND payment_id = ANY ($2)
     ORDER BY payment_id, number, decided_at, stage
 """
 
 #: Behind the decision that the cursor names; where it is gone or foreign, there is nothing.
-_PAGE = f"""
-    SELECT {_COLUMNS} FROM fraud_decision
+_PAGE = f"""{_SELECT}
     WHERE tenant_id = $1
       AND ($2::text IS NULL OR (decided_at, payment_id, number, stage) < (
           SELECT decided_at, payment_id, number, stage FROM fraud_decision
           WHERE tenant_id = $1 AND payment_id = $2 AND number = $3 AND stage = $4))
-      AND ($5::text[] IS NULL OR verdict = ANY ($5))
+      AND ($5::text[] IS NULL OR d.verdict = ANY ($5))
       AND ($6::timestamptz IS NULL OR decided_at >= $6)
       AND ($7::timestamptz IS NULL OR decided_at < $7)
     ORDER BY decided_at DESC, payment_id DESC, number DESC, stage DESC LIMIT $8
 """
+
+
+class Rescored(msgspec.Struct, frozen=True, kw_only=True):
+    """What was thought of a degraded decision once more, by the rules of `at`."""
+
+    verdict: VerdictKind
+    at: datetime
+    rules: tuple[Evaluated, ...]
+    score: float | None = None
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The live rules that said it."""
+        return decide(self.rules).by
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +66,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     `degraded` says that the past or a rule was missing then, `drawn` that it would have been
     blocked and was let go on by chance. `context` is what the rules were given, its `features`
-    among it; `took_us` is in microseconds.
+    among it; `took_us` is in microseconds. `rescored` changes none of this; None: not, or not yet.
     """
 
     payment_id: str
@@ -62,6 +80,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
     drawn: bool = False
     took_us: int = 0
+    rescored: Rescored | None = None
 
     @property
     def cursor(self) -> str:
@@ -83,7 +102,7 @@ class DecisionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_decision(row: Any) -> Decision:
-    """The decision that a row of `fraud_decision` spells."""
+    """The decision that a row of `fraud_decision` spells, with its row of `fraud_rescore`."""
     document = row["document"]
     return Decision(
         payment_id=row["payment_id"],
@@ -92,11 +111,12 @@ def read_decision(row: Any) -> Decision:
         verdict=row["verdict"],
         degraded=row["degraded"],
         decided_at=row["decided_at"],
-        rules=tuple(msgspec.convert(document.get("verdicts") or [], list[Evaluated])),
+        rules=_rules(document),
         context=document.get("context") or {},
         score=document.get("score"),
         drawn=document.get("drawn", False),
         took_us=document.get("took_us") or 0,
+        rescored=_rescored(row),
     )
 
 
@@ -140,6 +160,22 @@ class Decisions:
                 first + 1,
             )
         return [read_decision(row) for row in rows]
+
+
+def _rules(document: dict[str, Any]) -> tuple[Evaluated, ...]:
+    return tuple(msgspec.convert(document.get("verdicts") or [], list[Evaluated]))
+
+
+def _rescored(row: Any) -> Rescored | None:
+    if row["ended_at"] is None or row["again"] is None:
+        return None
+    document = row["again_document"] or {}
+    return Rescored(
+        verdict=row["again"],
+        at=row["ended_at"],
+        rules=_rules(document),
+        score=document.get("score"),
+    )
 
 
 def _behind(after: str | None) -> tuple[str | None, int, str]:

@@ -14,7 +14,8 @@ __all__ = ["CANDIDATES", "candidate_inputs", "features_of"]
 
 _AMOUNT = "base_minor"
 
-#: Kept few on purpose: each is a look into the past of a payment that waits.
+#: Kept few on purpose: each is a look into the past of a payment that waits. What one says of the
+#: device, the next says of customer or address: not every file knows all of them.
 CANDIDATES: tuple[Feature, ...] = (
     velocity("card", "count", "1d"),
     velocity("card", "count", "7d"),
@@ -29,9 +30,13 @@ CANDIDATES: tuple[Feature, ...] = (
     known_fraud("card", "last_label"),
     seen("customer", "age"),
     seen("customer", "gap"),
+    velocity("customer", "mean", "30d"),
+    recent("customer", "median", last=20),
+    distinct("customer", "card", "30d"),
     seen("customer", "previous", of="card"),
     seen("customer", "previous", of="device"),
     seen("customer", "previous", of="email_domain"),
+    seen("customer", "previous", of="ip"),
     seen("customer", "previous", of="ip_country"),
     velocity("device", "count", "1h"),
     velocity("device", "count", "30d"),
@@ -42,21 +47,29 @@ CANDIDATES: tuple[Feature, ...] = (
     seen("device", "previous", of="customer"),
     seen("ip", "age"),
     seen("ip", "gap"),
+    distinct("ip", "card", "30d"),
     velocity("seller", "count", "1d"),
+    velocity("seller", "count", "7d"),
     velocity("seller", "count", "30d"),
     velocity("seller", "mean", "30d"),
     distinct("seller", "card", "30d"),
+    distinct("seller", "customer", "7d"),
+    seen("seller", "age"),
     known_fraud("seller", window="7d"),
     known_fraud("seller", window="21d"),
+    known_fraud("seller", "labeled", window="21d"),
     known_fraud("seller", "run"),
     known_fraud("seller", "last_label"),
 )
 _RATIOS = (
     (_AMOUNT, "card.median.last60"),
     (_AMOUNT, "card.mean.30d"),
+    (_AMOUNT, "seller.mean.30d"),
     ("card.max.14d", "card.median.last60"),
+    ("seller.count.7d", "seller.count.30d"),
     ("seller.run", "seller.count.30d"),
     ("seller.fraud.21d", "seller.run"),
+    ("seller.fraud.21d", "seller.labeled.21d"),
 )
 _SAME = (
     ("issuer_country", "ip_country"),

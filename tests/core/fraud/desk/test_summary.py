@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from payengine.errors import InputInvalid
+from payengine.fraud import evaluation
 from payengine.fraud.desk.decisions import DecisionFilter
 from payengine.fraud.desk.summary import FraudSummary, Quality
 from payengine.fraud.outcomes import OutcomeReport
@@ -65,7 +66,9 @@ async def test_what_is_old_enough_and_unlabeled_was_good(seller: Shop) -> None:
 
 
 async def test_rules_that_fail_are_counted(seller: Shop) -> None:
-    await seller.pay(token="tok_fraud_timeout")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_WALL_MS", 10.0)
+        await seller.pay(token="tok_fraud_timeout")
     (tokens,) = (each for each in (await _summary(seller)).rules if each.rule == "sandbox_tokens")
     assert tokens.errors == 1
 
