@@ -90,12 +90,12 @@ def _raise_file_limit() -> None:
 
 
 def _settle_memory() -> None:
-    """What is there before the first request stays: no collection looks through it again.
+    """What is there before the first request stays: no collection looks through it.
 
-    Each looked for 0.1 s, and every request waited. Requests make few cycles, so that looking less
-    often costs little memory.
+    Each looked for 0.1 s, and every request waited; not even the first is worth it, as loading
+    leaves next to nothing behind. Requests make few cycles, so that looking less often costs
+    little memory.
     """
-    gc.collect()
     gc.freeze()
     gc.enable()
     gc.set_threshold(_COLLECT_AFTER, 20, 50)

@@ -98,7 +98,8 @@ BEGIN
     FOR part IN SELECT value FROM jsonb_array_elements(given) LOOP
         tenant := set_config('app.tenant_id', part ->> 'tenant_id', true)::uuid;
         settled := '{}';
-        FOR paid IN SELECT * FROM jsonb_populate_recordset(NULL::payment, part -> 'payments') LOOP
+        FOR number IN 0 .. jsonb_array_length(part -> 'payments') - 1 LOOP
+            paid := jsonb_populate_record(NULL::payment, part -> 'payments' -> number);
             UPDATE payment SET
             status = paid.status, authorized_minor = paid.authorized_minor,
             captured_minor = paid.captured_minor, voided_minor = paid.voided_minor,
@@ -114,10 +115,9 @@ BEGIN
                 settled := settled || paid.id;
             END IF;
         END LOOP;
-        FOR asked IN
-            SELECT * FROM jsonb_populate_recordset(NULL::operation, part -> 'operations') AS m
-            WHERE m.payment_id = ANY (settled)
-        LOOP
+        FOR number IN 0 .. jsonb_array_length(part -> 'operations') - 1 LOOP
+            asked := jsonb_populate_record(NULL::operation, part -> 'operations' -> number);
+            CONTINUE WHEN NOT asked.payment_id = ANY (settled);
             UPDATE operation SET
             status = asked.status, amount_minor = asked.amount_minor, final = asked.final,
             provider_reference = asked.provider_reference,

@@ -19,7 +19,9 @@ from payengine import timings
 
 __all__ = ["BatchRefused", "Batches"]
 
-_CROWD = 8
+#: A batch costs as much as several of its members do, so that waiting for the one under way is
+#: cheaper than another one beside it, until so many wait that they fill it well.
+_CROWD = 32
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
