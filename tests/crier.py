@@ -53,7 +53,7 @@ __all__ = [
 _SECRET = b"the crier's secret"
 #: When what the crier tells of began to happen.
 BEGINNING = datetime(2026, 3, 1, 12, tzinfo=UTC)
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 Status = Literal["succeeded", "declined", "requires_action", "pending"]
 

@@ -398,5 +398,5 @@ async def open_counter(
 @pytest.fixture(scope="session")
 async def counter(payment_home: HomeOfTest) -> AsyncIterator[Counter]:
     """Where debts are collected."""
-    async with open_counter(payment_home, gateway_deadline_ms=300) as opened:
+    async with open_counter(payment_home, gateway_deadline_ms=1_000) as opened:
         yield opened

@@ -302,8 +302,8 @@ async def till(payment_home: HomeOfTest) -> AsyncIterator[Till]:
 
 @pytest.fixture(scope="session")
 async def hasty(payment_home: HomeOfTest) -> AsyncIterator[Till]:
-    """An engine that waits a fifth of a second for a gateway; its loops stand still."""
-    async with open_till(payment_home, gateway_deadline_ms=200) as opened:
+    """An engine that waits a second for a gateway; its loops stand still."""
+    async with open_till(payment_home, gateway_deadline_ms=1_000) as opened:
         yield opened
 
 

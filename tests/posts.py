@@ -117,7 +117,7 @@ async def open_post(
     clock: Clock | None = None,
     allow_private: bool = True,
     resolver: Resolver | None = None,
-    total_s: float = 2.0,
+    total_s: float = 30.0,
 ) -> AsyncIterator[Post]:
     """What one process has, with a fresh tenant; nothing runs by itself."""
     database = await Database.open(home.login_url)
@@ -129,7 +129,7 @@ async def open_post(
             log=await EventLog.open(database),
             sender=Sender(
                 Addresses(allow_private=allow_private, resolver=resolver),
-                connect_s=1.0,
+                connect_s=30.0,
                 total_s=total_s,
             ),
             nudge=lambda: None,

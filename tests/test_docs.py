@@ -38,11 +38,12 @@ from tests.conftest import Servers
 from tests.doc_pages import ROOT, Block, anchors, blocks, commands, documents_of, links, pages
 from tests.graphql.conftest import serving
 from tests.graphql.worlds import World, make_world
+from tests.servers import migrated_home
 from tests.template import rendered
 
 DOCS = ROOT / "docs"
 _SHELL = ("sh", "bash")
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 _ID = re.compile(r'"id": "(([a-z]+)_\w+)"')
 
 
@@ -330,12 +331,12 @@ def test_dependencies_have_their_reasons() -> None:
 
 @pytest.fixture(scope="module")
 async def house(servers: Servers) -> AsyncIterator[tuple[Engine, httpx.AsyncClient]]:
-    """A running server whose gateways must answer soon."""
-    settings = Settings.from_environment({}, home=servers.home, gateway_deadline_ms=1_000)
+    """A running server whose gateways must answer soon, on a database that no other one serves."""
     async with (
-        open_engine(settings, login_url=servers.login_url) as engine,
-        serving(engine, settings) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        migrated_home(gateway_deadline_ms=1_000) as home,
+        open_engine(home.settings, login_url=home.login_url) as engine,
+        serving(engine, engine.settings) as url,
+        httpx.AsyncClient(base_url=url, timeout=120) as client,
     ):
         yield engine, client
 
@@ -431,7 +432,7 @@ async def test_client_of_the_live_feed_runs(shop: World) -> None:
         )
     )
     await shop.pay()
-    assert await asyncio.wait_for(following, 10) == ["payment.created", "payment.captured"]
+    assert await asyncio.wait_for(following, 60) == ["payment.created", "payment.captured"]
 
 
 @pytest.mark.parametrize(

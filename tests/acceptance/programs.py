@@ -20,7 +20,7 @@ from payengine_graphql.demo.client import Client
 __all__ = ["PAY", "PAYMENT", "Done", "Program", "new_key", "payengine", "serving", "start"]
 
 _PROGRAM = Path(sys.executable).with_name("payengine")
-_PATIENCE_S = 60.0
+_PATIENCE_S = 240.0
 
 PAY = """
     mutation ($input: CreatePaymentInput!) {

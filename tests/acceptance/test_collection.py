@@ -50,7 +50,7 @@ async def _worker(counter: Counter, *, fault: str = "", rounds: int = 3) -> int:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
-    return await asyncio.wait_for(process.wait(), 90)
+    return await asyncio.wait_for(process.wait(), 240)
 
 
 def _late() -> datetime:

@@ -267,18 +267,18 @@ async def test_a_storm_of_cancelled_requests_shows_no_foreign_row(servers: Serve
     foreign: list[asyncpg.Record] = []
     finished = cancelled = 0
 
-    async def request(tenant_id: uuid.UUID) -> None:
+    async def request(tenant_id: uuid.UUID, *, most_s: float = 0.004) -> None:
         async with database.tenant(tenant_id) as session:
             for _ in range(3):
                 rows = await session.fetch("SELECT tenant_id FROM idempotency_key")
                 foreign.extend(row for row in rows if row["tenant_id"] != tenant_id)
                 assert len(rows) == 1
-                await session.execute("SELECT pg_sleep($1)", seeded.random() * 0.004)
+                await session.execute("SELECT pg_sleep($1)", seeded.random() * most_s)
 
     async def cancel_sometime(tenant_id: uuid.UUID) -> None:
         nonlocal finished, cancelled
-        task = asyncio.create_task(request(tenant_id))
-        done, _ = await asyncio.wait([task], timeout=seeded.random() * 0.06)
+        task = asyncio.create_task(request(tenant_id, most_s=0.02))
+        done, _ = await asyncio.wait([task], timeout=seeded.random() * 0.02)
         if not done:
             task.cancel()
         try:
@@ -290,13 +290,16 @@ async def test_a_storm_of_cancelled_requests_shows_no_foreign_row(servers: Serve
     try:
         await _plant_rows(database, tenants)
         for start in range(0, 1000, 20):
-            chosen = [tenants[at % len(tenants)] for at in range(start, start + 20)]
-            await asyncio.gather(*map(cancel_sometime, chosen))
+            chosen = [(at, tenants[at % len(tenants)]) for at in range(start, start + 20)]
+            # Every second one is let be: how quick the machine is decides nothing.
+            await asyncio.gather(
+                *(request(each) if at % 2 else cancel_sometime(each) for at, each in chosen)
+            )
         assert foreign == []
-        assert finished + cancelled == 1000
-        assert min(finished, cancelled) > 100, (finished, cancelled)
+        assert finished + cancelled == 500
+        assert cancelled > 100, (finished, cancelled)
         # The pool is whole: as many at once as it has, for every tenant, in good time.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(request(tenant_id) for tenant_id in tenants))
         assert foreign == []
         assert database._app.get_size() <= 8

@@ -228,7 +228,7 @@ class _Machine(RuleBasedStateMachine):
         self._endpoint: Doorbell | None = None
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=60)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=300)
 
     def _pick(self, which: int) -> _Model:
         """One that is still moving, or for 9 any at all."""

@@ -437,7 +437,7 @@ async def test_the_answer_and_the_reconciler_may_meet(shop: Shop) -> None:
 @pytest.fixture
 async def stormy(payment_home: HomeOfTest) -> AsyncIterator[Till]:
     """A hasty till whose breaker never opens, so that every fault is met."""
-    async with open_till(payment_home, gateway_deadline_ms=200) as opened:
+    async with open_till(payment_home, gateway_deadline_ms=500) as opened:
         opened.engine.registry.guard = Guard(breakers=Breakers(threshold=10**9))
         yield opened
 

@@ -78,7 +78,7 @@ async def _killed_under_load(home: Path) -> tuple[dict[str, str], _Load]:
         tenant = await server.tenant()
         load = _Load(server, tenant["api_key"])
         buying = asyncio.create_task(load.run())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while len(load.acknowledged) < 200:  # noqa: ASYNC110 - the server's pace, not ours
                 await asyncio.sleep(0.01)
             done = await server.program.ended(signal.SIGKILL)
@@ -92,7 +92,7 @@ async def test_kill_9_under_load_loses_no_payment_and_doubles_none(home: Path) -
     tenant, load = await _killed_under_load(home)
     key = tenant["api_key"]
     async with serving(home, **_HASTY) as server:
-        give_up_at = time.monotonic() + 40
+        give_up_at = time.monotonic() + 240
         while await _open_operations(home, tenant["tenant_id"]):
             assert time.monotonic() < give_up_at, "the reconciler left something open"
             await asyncio.sleep(0.3)

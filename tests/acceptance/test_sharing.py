@@ -28,7 +28,7 @@ async def _share_and_die(home: HomeOfTest, fault: str) -> int:
         env={**os.environ, "PAYENGINE_FAULTS": fault, "PYTHONPATH": str(_ROOT)},
         stdout=asyncio.subprocess.DEVNULL,
     )
-    return await asyncio.wait_for(died.wait(), 60)
+    return await asyncio.wait_for(died.wait(), 240)
 
 
 @pytest.mark.parametrize("fault", ["split_posted", "split_posted:2"])

@@ -47,7 +47,7 @@ def _run(*command: str | Path, cwd: Path, **environment: str) -> str:
         env=kept | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
     return done.stdout
@@ -91,7 +91,7 @@ def _clean_environment(folder: Path, *wheels: Path) -> Path:
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     if done.returncode != 0:
         pytest.skip(f"no package registry can be reached: {done.stderr.strip()[-300:]}")

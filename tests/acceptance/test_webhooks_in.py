@@ -229,7 +229,7 @@ async def house(payment_home: HomeOfTest) -> AsyncIterator[House]:
     async with (
         open_till(payment_home) as till,
         serving(till.engine, till.engine.settings) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, timeout=120) as client,
     ):
         shop = await till.shop()
         _, path = await till.engine.inbound.endpoints.create(shop.context, "sandbox")
@@ -359,7 +359,7 @@ async def test_the_sandbox_tells_the_platform_what_the_buyer_did(
     async with (
         open_till(payment_home, background=True) as till,
         serving(till.engine, till.engine.settings) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, timeout=120) as client,
     ):
         monkeypatch.setenv("PAYENGINE_PUBLIC_URL", url)
         shop = await till.shop()
@@ -374,7 +374,7 @@ async def test_the_sandbox_tells_the_platform_what_the_buyer_did(
         page = f"/plugins/sandbox/challenge/{waiting.operation.provider_reference}"
         assert (await client.post(page, content=b"decision=approve")).status_code == 303
         expected = {paid.payment.id, waiting.payment.id}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             told: set[str | None] = set()
             while told != expected:
                 await asyncio.sleep(0.05)

@@ -25,7 +25,7 @@ from tests.conftest import make_tenant
 from tests.servers import HomeOfTest, migrated_home
 
 _PROGRAM = Path(__file__).with_name("worker_program.py")
-_PATIENCE_S = 40.0
+_PATIENCE_S = 240.0
 _HASTY = {"PAYENGINE_JOB_LEASE_MS": "1500"}
 
 

@@ -18,7 +18,7 @@ from tests.servers import HomeOfTest, migrated_home
 
 
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - a loop of the background makes it true
             await asyncio.sleep(0.02)
 

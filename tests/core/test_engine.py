@@ -44,7 +44,7 @@ async def test_closing_waits_a_bounded_time_for_a_transaction_and_ends_the_feeds
         while not engine.feed.subscribers:  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.01)
         began = time.monotonic()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert await watcher == 1
     holder.cancel()
     with pytest.raises(Exception, match="away"):
@@ -52,10 +52,12 @@ async def test_closing_waits_a_bounded_time_for_a_transaction_and_ends_the_feeds
 
 
 async def test_an_engine_that_has_nothing_to_do_closes_at_once(
-    payment_home: HomeOfTest,
+    payment_home: HomeOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(database_module, "_CLOSE_S", 60.0)
+    monkeypatch.setattr(background, "_STOP_S", 60.0)
     async with open_engine(
         payment_home.settings, login_url=payment_home.login_url, redis_url=payment_home.redis_url
     ):
         began = time.monotonic()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30  # it sits out none of its bounds

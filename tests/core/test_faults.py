@@ -29,7 +29,7 @@ def _run(named: str, *, passes: int = 3) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PAYENGINE_FAULTS": named},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
 
 

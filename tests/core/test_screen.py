@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import timeit
 import uuid
 from collections.abc import Callable
@@ -211,11 +212,13 @@ def test_clean_and_deep_data_pass() -> None:
 def test_texts_without_thirteen_digits_cost_next_to_nothing() -> None:
     for text in ("Ada Lovelace", "pay_0j8q3c1r7vdq5l2m9k4t6b8n0p", "4111 1111", str(uuid.uuid4())):
         assert not contains_card_number(text)
-        best = min(timeit.repeat(partial(contains_card_number, text), number=2000))
-        assert best / 2000 < 5e-6, text  # a wide bound: other programs run beside the tests
+        look = partial(contains_card_number, text)
+        best = min(timeit.repeat(look, timer=time.thread_time, number=2000))
+        assert best / 2000 < 1e-4, text  # a wide bound: it takes a fraction of a microsecond
 
 
 def test_hostile_texts_take_linear_time() -> None:
     for unit in ("1", "1 ", "1-1a", "4111111111111111 ", "4" * 19 + " "):
         text = unit * (200_000 // len(unit))
-        assert min(timeit.repeat(partial(redact, text), number=1, repeat=3)) < 2.0
+        # Were it quadratic, it would be minutes.
+        assert timeit.timeit(partial(redact, text), timer=time.thread_time, number=1) < 20.0

@@ -1,9 +1,11 @@
-"""Who listens in these tests: readers of live queries, without a connection behind them."""
+"""Who listens in these tests: readers of live queries, with and without a connection."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -23,13 +25,34 @@ from payengine_tenants.tenants import Tenants
 
 from tests.core.events.writing import publish_all
 
-__all__ = ["EVENTS", "Hall", "Listener", "made_hall"]
+__all__ = ["EVENTS", "Hall", "Listener", "listening", "made_hall"]
 
 EVENTS = """
 subscription Events($filter: PaymentEventFilter, $after: String) {
   paymentEvents(filter: $filter, after: $after) { type cursor resync position }
 }
 """
+
+
+def _readers(every: list[LiveQueries], tenant_id: uuid.UUID) -> int:
+    """How many readers of the tenant have their place, and hear of what is new."""
+    return sum(
+        len(query.readers)
+        for queries in every
+        for query in queries._queries.values()
+        if query._tenant.tenant_id == tenant_id
+    )
+
+
+async def listening(tenant: TenantContext, count: int = 1) -> None:
+    """Return when so many readers of the tenant hear what happens, at any server of this process.
+
+    Who subscribes without a cursor misses what happens before that.
+    """
+    every = [each for each in gc.get_objects() if type(each) is LiveQueries]
+    async with asyncio.timeout(60):
+        while _readers(every, tenant.tenant_id) != count:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
 
 
 @dataclass
@@ -56,7 +79,7 @@ class Listener:
         """Where they lie."""
         return [event["position"] for event in self.events]
 
-    async def heard(self, count: int, *, within_s: float = 20) -> None:
+    async def heard(self, count: int, *, within_s: float = 120) -> None:
         """Wait for so many messages."""
         async with asyncio.timeout(within_s):
             while len(self.messages) < count:  # noqa: ASYNC110 - nothing tells of a message
@@ -124,8 +147,15 @@ class Hall:
             await asyncio.gather(sending, return_exceptions=True)
 
     async def settled(self) -> None:
-        """Return when the readers had time to begin."""
-        await asyncio.sleep(0.15)
+        """Return when every reader hears what happens, or was sent away."""
+        async with asyncio.timeout(60):
+            while self._waiting():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.002)
+
+    def _waiting(self) -> bool:
+        following = sum(not task.done() for task in self._doing)
+        level = sum(len(query.readers) for query in self.queries._queries.values())
+        return level != following or self.engine.feed.subscribers < len(self.queries)
 
     async def publish(self, tenant: TenantContext) -> None:
         """Place what is written, and wake who waits for it."""

@@ -71,7 +71,7 @@ async def production_url(engine: Engine, settings: Settings) -> AsyncIterator[st
 @pytest.fixture(scope="session")
 async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the server in development mode."""
-    async with httpx.AsyncClient(base_url=url, timeout=30) as opened:
+    async with httpx.AsyncClient(base_url=url, timeout=120) as opened:
         yield opened
 
 

@@ -23,7 +23,7 @@ _SHOWN = """
   payment { id chargedBackAmount { amountMinor } refundableAmount { amountMinor } }
 """
 _PDF = b"%PDF-1.4\n%%EOF\n"
-_WAIT_S = 20.0
+_WAIT_S = 60.0
 
 
 class Court:

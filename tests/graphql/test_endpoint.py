@@ -215,7 +215,7 @@ async def test_a_mutation_goes_on_when_its_client_has_gone(world: World) -> None
 
 async def _until_payments_are(world: World, statuses: list[str]) -> None:
     found: list[str] = []
-    for _ in range(200):
+    for _ in range(1_200):
         data = await world.run("{ payments { nodes { status } } }")
         found = [node["status"] for node in data["payments"]["nodes"]]
         if found == statuses:

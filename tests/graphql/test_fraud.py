@@ -219,10 +219,11 @@ async def test_outcomes_and_the_summary(world: World) -> None:
     assert (tokens["asked"], tokens["hits"], tokens["errors"]) == (2, 1, 0)
     shown = await world.run(
         "query($id: ID!) { paymentFraudDecisions(id: $id) { verdict features context"
-        " outcomes { isFraud } } }",
+        " outcomes { isFraud } rescored { at verdict by score rules { rule } } } }",
         id=blocked,
     )
     (decision,) = shown["paymentFraudDecisions"]
+    assert decision["rescored"] is None
     assert (decision["verdict"], decision["outcomes"]) == ("BLOCK", [{"isFraud": True}])
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import pytest
-from payengine.engine import Engine, open_engine
+from payengine.engine import open_engine
 from payengine.settings import Settings
 from payengine_graphql.app import create_app
 
@@ -35,13 +34,13 @@ async def test_a_process_whose_database_is_gone_is_not_ready(
 
 
 async def test_a_process_whose_relay_is_silent_is_not_ready(
-    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, settings: Settings
 ) -> None:
-    app = create_app(engine, settings)
-    long_ago = datetime.now(UTC) - timedelta(minutes=5)
-    monkeypatch.setattr(engine.background, "relay_seen_at", long_ago)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://a") as there:
-        ready = await there.get("/readyz")
+    async with open_engine(settings, login_url=servers.login_url, background=False) as engine:
+        app = create_app(engine, settings)
+        engine.background.relay_seen_at = datetime.now(UTC) - timedelta(minutes=5)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://a") as there:
+            ready = await there.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["checks"]["relay"] == "failing"

@@ -68,7 +68,7 @@ def _told(paid: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 async def _settled(world: World, count: int) -> list[dict[str, Any]]:
     """The received webhooks, when none of them is about to be applied any more."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             nodes: list[dict[str, Any]] = (await world.run(_LIST))["receivedWebhooks"]["nodes"]
             if len(nodes) == count and all(node["state"] != "PENDING" for node in nodes):

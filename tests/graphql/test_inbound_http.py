@@ -245,7 +245,7 @@ async def test_what_came_in_moves_the_payment(
     query($id: ID!) { payment(id: $id) { status attempts { operations { status
       evidence { source } } } } }
     """
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             data = await world.run(query, id=waiting["payment"]["id"])
             if data["payment"]["status"] == "CAPTURED":

@@ -184,7 +184,7 @@ async def test_readers_cut_off_a_thousand_times_get_every_event_once_and_in_orde
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             else:
-                await listener.heard(in_all, within_s=60)
+                await listener.heard(in_all, within_s=300)
                 return
 
     async def pay() -> None:
@@ -207,16 +207,14 @@ async def test_a_reader_without_room_is_left_behind_where_it_can_go_on(
     following = hall.follow(stalled, await hall.source(seller))
     brisk = hall.listen(await hall.source(seller))
     await hall.settled()
-    for _ in range(20):
+    for number in range(20):
         await write(engine.database, seller, 5)
         await hall.publish(seller)
-        await brisk.heard(1)
-        await asyncio.sleep(0.01)
-    await brisk.heard(100)
+        await brisk.heard(5 * number + 5)
     assert brisk.positions == list(range(1, 101))
     assert stalled.messages == []
     stalled.takes.set()
-    await asyncio.wait_for(following, 5)
+    await asyncio.wait_for(following, 60)
     assert stalled.last is not None
     got = len(stalled.messages)
     assert stalled.positions == list(range(1, got + 1))
@@ -281,12 +279,12 @@ async def test_a_query_lives_as_long_as_it_has_readers(
 ) -> None:
     tasks = [hall.follow(Listener(), await hall.source(seller)) for _ in range(3)]
     await hall.settled()
-    before = engine.feed.subscribers
+    assert seller.tenant_id in engine.feed._streams
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert len(hall.queries) == 0
-    assert engine.feed.subscribers == before - 1
+    assert seller.tenant_id not in engine.feed._streams
 
 
 async def test_who_is_cut_off_while_reading_takes_nobody_along(

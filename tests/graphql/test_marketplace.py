@@ -26,7 +26,7 @@ query($id: ID!) { payment(id: $id) { split {
   escrow { id status heldAmount { amountMinor } conditions releases { amount { amountMinor } } }
 } } }
 """
-_WAIT_S = 20.0
+_WAIT_S = 60.0
 
 
 async def _do(world: World, name: str, payload: str, shown: str, **given: Any) -> dict[str, Any]:
@@ -175,6 +175,23 @@ async def test_an_escrow_is_released_by_parts(world: World) -> None:
         sourceId=account_id,
     )
     assert [each["code"] for each in moved["errors"]] == ["INSUFFICIENT_AVAILABLE_BALANCE"]
+    assert moved["errors"][0]["path"] == ["amount", "amountMinor"]
+    assert "3.61 EUR" in moved["errors"][0]["message"]
+
+
+async def test_what_tiers_leave_is_planned_at_the_sale(world: World) -> None:
+    account_id = await _vendor(world, "one")
+    tiers = [{"upTo": 100, "percentBps": 1_000}, {"percentBps": 0}]
+    planned = []
+    for commission in ({"percentBps": 1_000}, {"tiers": tiers}):
+        held = await world.pay(
+            amount={"amountMinor": 1_000, "currency": "EUR"},
+            captureMethod="MANUAL",
+            split={"vendorId": account_id, "commission": commission},
+        )
+        parts = (await world.run(_SPLIT, id=held["payment"]["id"]))["payment"]["split"]["parts"]
+        planned.append([part["plannedAmount"] for part in parts])
+    assert planned == [[{"amountMinor": 900}, {"amountMinor": 100}], [None, None]]
 
 
 async def test_refusals_are_typed(world: World) -> None:
@@ -193,6 +210,9 @@ async def test_refusals_are_typed(world: World) -> None:
     assert [each["code"] for each in refused["errors"]] == ["CHARGES_NOT_ENABLED"]
     refused = await world.pay(split={"shares": [{"percentBps": 5_000}]})
     assert [each["code"] for each in refused["errors"]] == ["SPLIT_NOT_EXHAUSTIVE"]
+    assert refused["errors"][0]["path"] == ["split", "shares"]
+    refused = await world.pay(split={"shares": [{"percentBps": 10_001}]})
+    assert refused["errors"][0]["path"] == ["split", "shares", "0", "percentBps"]
     refused = await _do(
         world,
         "resumeConnectedAccount",

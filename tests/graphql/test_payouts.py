@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-from payengine.engine import Engine
+import pytest
+from payengine.engine import Engine, open_engine
 from payengine.ids import new_id
 from payengine.ledger import post
 from payengine.marketplace.postings import Share, captured_in_shares, vendor_account
 
+from tests.graphql.conftest import serving
 from tests.graphql.test_marketplace import _vendor
 from tests.graphql.worlds import World, codes, make_world, new_key
+from tests.servers import migrated_home
 
 _PAYOUT = """
   id status amount { amountMinor currency } accountId rail origin heldBecause failureCode
@@ -114,7 +118,20 @@ async def test_a_failure_says_why(world: World, engine: Engine) -> None:
     assert [each["code"] for each in again["errors"]] == ["PAYOUTS_NOT_ENABLED"]
 
 
-async def test_holds_and_cancellations(world: World, engine: Engine) -> None:
+@pytest.fixture
+async def still() -> AsyncIterator[tuple[World, Engine]]:
+    """A tenant where nothing is sent by itself, and its engine."""
+    async with (
+        migrated_home() as home,
+        open_engine(home.settings, login_url=home.login_url, background=False) as engine,
+        serving(engine, engine.settings) as url,
+        httpx.AsyncClient(base_url=url, timeout=120) as client,
+    ):
+        yield await make_world(engine, client), engine
+
+
+async def test_holds_and_cancellations(still: tuple[World, Engine]) -> None:
+    world, engine = still
     account_id = await _rich(world, engine, "acct_ok")
     made = await _do(world, "createPayout", "payout", "id", accountId=account_id, currency="EUR")
     held = await _do(
@@ -159,15 +176,21 @@ async def test_a_schedule_is_saved_and_shown(world: World, engine: Engine) -> No
         world,
         "savePayoutSchedule",
         "schedule",
-        "interval weekday minimum { amountMinor } zone dueAt",
+        "interval weekday minimum { amountMinor } fee { amountMinor } zone dueAt",
         accountId=account_id,
         currency="EUR",
         interval="WEEKLY",
         weekday="FRIDAY",
         minimum={"amountMinor": 2_500, "currency": "EUR"},
+        fee={"amountMinor": 25, "currency": "EUR"},
         zone="Europe/Berlin",
     )
     assert saved["errors"] == []
+    assert saved["schedule"]["fee"] == {"amountMinor": 25}
+    made = await _do(
+        world, "createPayout", "payout", "fee { formatted }", accountId=account_id, currency="EUR"
+    )
+    assert made["payout"] == {"fee": {"formatted": "0.25 EUR"}}
     assert saved["schedule"]["weekday"] == "FRIDAY"
     assert datetime.fromisoformat(saved["schedule"]["dueAt"]) > datetime.now(UTC)
     wrong = await _do(

@@ -63,7 +63,7 @@ async def _price(world: World, engine: Engine, amount: int) -> str:
 
 async def _advance(world: World, to: str) -> None:
     await _do(world, "advanceTestClock", "testClock { nowAt }", to=to)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             data = await world.run("{ testClock { status progress nowAt } }")
             if data["testClock"]["status"] == "READY":
@@ -80,7 +80,7 @@ async def _subscription(world: World, name: str) -> dict[str, Any]:
 
 async def _active(world: World, name: str) -> dict[str, Any]:
     """Once its first payment has come."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             shown = await _subscription(world, name)
             if shown["status"] == "ACTIVE":

@@ -27,7 +27,7 @@ class HostLimits(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int = 512
     most_files: int = 256
     most_threads: int = 64
-    load_s: float = 15.0
+    load_s: float = 60.0
     grace_s: float = 1.0
     niceness: int = 10
     private: tuple[str, ...] = ()

@@ -59,7 +59,7 @@ _MOST_EVENTS = 1_000
 _CLOSE_S = 2.0
 _MOST_MOVEMENTS = 1_000_000
 #: How long a plugin may take to verify and read one webhook.
-_WEBHOOK_MS = 1_000
+_WEBHOOK_MS = 5_000
 
 
 class EnabledGateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,7 +233,7 @@ class Registry:
         """The verified events of a provider's call; raises `WebhookRefused` for all else.
 
         Whatever the plugin raises or returns that does not fit is a refusal: fail-closed. So is
-        silence: the plugin works in a thread of its own and has one second.
+        silence: the plugin works in a thread of its own and has five seconds.
         """
         found, call = await self._opened(context, gateway, deadline_ms=_WEBHOOK_MS)
         manifest = found.manifest

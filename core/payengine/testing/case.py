@@ -90,7 +90,7 @@ class GatewayCase:
     account: str = "acct_contract"
     currency: str = "EUR"
     amount_minor: int = 1_200
-    deadline_ms: int = 2_000
+    deadline_ms: int = 5_000
     settle_s: float = 5.0
     kind: str = "card"
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))

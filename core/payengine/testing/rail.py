@@ -60,7 +60,7 @@ class RailCase:
     account: str = "acct_contract"
     currency: str = "EUR"
     amount_minor: int = 1_200
-    deadline_ms: int = 2_000
+    deadline_ms: int = 5_000
     looks: int = 5
 
     @property

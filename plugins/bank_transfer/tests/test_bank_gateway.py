@@ -264,7 +264,7 @@ def test_several_processes_on_one_book_order_each_key_once(tmp_path: Path) -> No
     path = tmp_path / "books.sqlite3"
     command = [sys.executable, "-c", _ONE_PROCESS, str(path)]
     started = [subprocess.Popen(command) for _ in range(3)]
-    assert [one.wait(timeout=90) for one in started] == [0, 0, 0]
+    assert [one.wait(timeout=300) for one in started] == [0, 0, 0]
     store = Store(path)
     found = store.booked("acct_1", since_us=0, until_us=2**62)
     assert sorted(one.key for one in found) == sorted(f"k{n}" for n in range(15))

@@ -26,7 +26,7 @@ class FakePayPal:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=120)
 
     def ask(self, what: str, **asked: Any) -> Any:
         """Below `/_fake/`."""

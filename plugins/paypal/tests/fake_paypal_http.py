@@ -272,7 +272,7 @@ class Server:
         for event in events:
             body, headers = self.signed(event)
             request = urllib.request.Request(self.target, data=body, headers=headers)
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 answer.read()
         return len(events)
 

@@ -71,7 +71,7 @@ class Contract(GatewayContract):
             sign_webhook=sign,
             account=merchant,
             kind="paypal",
-            deadline_ms=4_000,
+            deadline_ms=8_000,
         )
 
 

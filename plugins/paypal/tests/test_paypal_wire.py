@@ -103,7 +103,7 @@ def test_answer_that_drips_ends_by_the_deadline() -> None:
 
     with serving(drip) as base:
         with pytest.raises(Unclear, match="in time"):
-            ask(base, within_s=0.5)
+            ask(base, within_s=2)
     assert 0 < len(drips) < 1_000
 
 
@@ -119,7 +119,7 @@ def test_readable_refusal_is_told() -> None:
 def test_no_time_left_means_that_nothing_was_sent() -> None:
     with serving(lambda connection: connection.sendall(said("200 OK", b"{}"))) as base:
         with pytest.raises(NotSent):
-            ask(base, within_s=0.001)
+            ask(base, within_s=0)
 
 
 def test_name_that_nobody_knows_means_that_nothing_was_sent() -> None:

@@ -18,8 +18,8 @@ from payengine_sandbox.settings import SandboxSettings
 
 __all__ = ["SandboxProcess", "frame", "payment"]
 
-_START_S = 30.0
-_STOP_S = 20.0
+_START_S = 120.0
+_STOP_S = 60.0
 
 
 class SandboxProcess:

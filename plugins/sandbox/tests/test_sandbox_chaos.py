@@ -95,15 +95,25 @@ FIRST_TRIES = [
 async def test_a_magic_fault_strikes_the_first_try_and_the_books_stay_right(
     gateway: SandboxGateway, account: str, amount: int, first: str, looked_up: str
 ) -> None:
-    call = frame(account, deadline_ms=500, late_ms=1_200)
+    patience_ms = 1_000 if first == "silence" else 10_000
+    call = frame(account, deadline_ms=patience_ms, late_ms=600_000)
     request = payment("k", amount, token="tok_magic")
     assert await fate(gateway, call, request) == first
     assert await look(gateway, call, "k") == looked_up
     second = await fate(gateway, call, request)
     assert second == ("pending" if looked_up == "pending" else "succeeded")
-    if looked_up == "pending":
-        await asyncio.sleep(1.3)
-    assert await look(gateway, call, "k") == "succeeded"
+    assert await moved(gateway, account) == ({} if looked_up == "pending" else {"k": 1})
+
+
+@pytest.mark.parametrize("amount", [3005, 3006])
+async def test_a_late_success_comes_true(
+    gateway: SandboxGateway, account: str, amount: int
+) -> None:
+    call = frame(account, deadline_ms=1_000, late_ms=50)
+    await fate(gateway, call, payment("k", amount, token="tok_magic"))
+    async with asyncio.timeout(60):
+        while await look(gateway, call, "k") != "succeeded":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert await moved(gateway, account) == {"k": 1}
 
 
@@ -119,16 +129,16 @@ async def test_a_magic_fault_strikes_the_first_try_and_the_books_stay_right(
 async def test_an_obstinate_fault_strikes_every_try(
     gateway: SandboxGateway, account: str, amount: int, each: str, looked_up: str
 ) -> None:
-    call = frame(account, deadline_ms=300)
+    call = frame(account, deadline_ms=800 if each == "silence" else 10_000)
     request = payment("k", amount, token="tok_magic")
-    assert [await fate(gateway, call, request) for _ in range(3)] == [each] * 3
+    assert [await fate(gateway, call, request) for _ in range(2)] == [each] * 2
     assert await look(gateway, call, "k") == looked_up
 
 
 async def test_a_blind_spot_answers_neither_the_call_nor_the_lookup(
     gateway: SandboxGateway, account: str
 ) -> None:
-    call = frame(account, deadline_ms=300)
+    call = frame(account, deadline_ms=1_000)
     assert await fate(gateway, call, payment("k", 3105, token="tok_magic")) == "silence"
     with pytest.raises(Exception, match="out of order"):
         await look(gateway, call, "k")
@@ -160,8 +170,8 @@ async def test_magic_amounts_strike_later_steps_too(gateway: SandboxGateway, acc
 
 async def test_the_same_seed_meets_the_same_faults(tmp_path: Path, server: SandboxProcess) -> None:
     async def play(gateway: SandboxGateway, seed: int) -> list[str]:
-        call = frame(f"acct_{uuid.uuid4().hex}", deadline_ms=1_500, seed=seed, **RATES)
-        fates = await asyncio.gather(*(fate(gateway, call, payment(f"key-{i}")) for i in range(80)))
+        call = frame(f"acct_{uuid.uuid4().hex}", deadline_ms=5_000, seed=seed, **RATES)
+        fates = await asyncio.gather(*(fate(gateway, call, payment(f"key-{i}")) for i in range(30)))
         await gateway.aclose()
         return list(fates)
 
@@ -179,7 +189,7 @@ async def test_the_same_seed_meets_the_same_faults(tmp_path: Path, server: Sandb
 async def test_whatever_strikes_each_key_moves_money_once(
     gateway: SandboxGateway, account: str
 ) -> None:
-    call = frame(account, deadline_ms=400, seed=11, late_ms=200, **RATES)
+    call = frame(account, deadline_ms=1_500, seed=11, late_ms=200, **RATES)
 
     async def insist(key: str) -> None:
         for _ in range(12):
@@ -189,7 +199,9 @@ async def test_whatever_strikes_each_key_moves_money_once(
 
     keys = [f"key-{i}" for i in range(60)]
     await asyncio.gather(*map(insist, keys))
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(60):
+        while len(await moved(gateway, account)) < len(keys):  # noqa: ASYNC110 - what is late
+            await asyncio.sleep(0.05)
     assert await moved(gateway, account) == dict.fromkeys(keys, 1)
 
 
@@ -207,15 +219,11 @@ async def test_lookups_are_struck_only_where_the_settings_say_so(
 async def test_a_hang_never_blocks_the_event_loop(tmp_path: Path) -> None:
     gateway = SandboxGateway(path=tmp_path / "s.sqlite3")
     call = frame(deadline_ms=600, hang_after=1000)
-    hanging = [asyncio.create_task(fate(gateway, call, payment(f"k{i}"))) for i in range(100)]
-    late_s = []
     loop = asyncio.get_running_loop()
-    for _ in range(20):
-        began = loop.time()
-        await asyncio.sleep(0.01)
-        late_s.append(loop.time() - began - 0.01)
-    assert sorted(late_s)[10] < 0.01
+    began = loop.time()
+    hanging = [asyncio.create_task(fate(gateway, call, payment(f"k{i}"))) for i in range(100)]
     assert set(await asyncio.gather(*hanging)) == {"silence"}
+    assert loop.time() - began < 30  # one after the other, they would take a minute
     await gateway.aclose()
 
 

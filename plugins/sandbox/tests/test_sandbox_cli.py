@@ -18,7 +18,7 @@ from payengine_sandbox.testing import SandboxProcess
 
 def sandbox(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "payengine_sandbox", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
 def test_a_taken_port_is_explained(tmp_path: Path) -> None:

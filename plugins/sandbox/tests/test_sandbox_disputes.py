@@ -29,7 +29,7 @@ from payengine_sandbox.records import ProviderError
 from payengine_sandbox.testing import SandboxProcess, frame, payment
 
 _ACCOUNT = "acct_1"
-_HEARD_S = 10.0
+_HEARD_S = 60.0
 
 
 class _Heard(BaseHTTPRequestHandler):

@@ -261,13 +261,15 @@ async def test_an_unknown_token_is_a_wrong_number(gateway: SandboxGateway, accou
 async def test_a_delayed_result_comes_true(
     gateway: SandboxGateway, account: str, token: str, end: OutcomeStatus
 ) -> None:
-    call = frame(account, pending_ms=300)
-    outcome = await gateway.authorize(call, payment("k", 1_000, token=token))
+    call = frame(account, pending_ms=600_000)
+    outcome = await gateway.authorize(call, payment("long", 1_000, token=token))
     assert (outcome.status, outcome.amount) == ("pending", Amount(1_000, "EUR"))
     assert await books(gateway, account) == []
-    async with asyncio.timeout(10):
+    call = frame(account, pending_ms=50)
+    outcome = await gateway.authorize(call, payment("k", 1_000, token=token))
+    async with asyncio.timeout(60):
         while outcome.status == "pending":
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
             outcome = await gateway.lookup(call, Lookup(key="k", kind="authorize"))
     assert outcome.status == end
     assert sum(line.amount.minor for line in await books(gateway, account)) == (

@@ -190,7 +190,7 @@ async def test_in_process_every_answer_is_told(
     gateway = SandboxGateway(path=tmp_path / "sandbox.sqlite3")
     call = frame(webhook_url=receiver.url)
     await gateway.authorize(call, payment("told"))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         (event,) = gateway.parse_webhook(call, await receiver.received.get())
     assert isinstance(event, WebhookEvent)
     assert (event.key, event.outcome.status) == ("told", "succeeded")
@@ -229,7 +229,7 @@ async def test_the_server_tells_of_answers_and_late_results(
         call = frame(webhook_url=receiver.url, webhook_secret=secret, pending_ms=500)
         await gateway.authorize(call, payment("late", token="tok_pending"))
         seen: list[WebhookEvent] = []
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while {event.outcome.status for event in seen} != {"pending", "succeeded"}:
                 told = gateway.parse_webhook(call, await receiver.received.get())
                 seen += [event for event in told if isinstance(event, WebhookEvent)]

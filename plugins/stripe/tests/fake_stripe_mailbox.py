@@ -33,7 +33,7 @@ class Mailbox:
 
     async def until_quiet(self, fake: FakeStripe, key: str) -> None:
         """Wait until nothing is under way."""
-        for _ in range(200):
+        for _ in range(1_200):
             await asyncio.sleep(0.05)
             if fake.state(key)["waiting"] == 0:
                 return

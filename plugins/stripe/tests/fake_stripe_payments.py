@@ -31,7 +31,7 @@ _LEAST = {"eur": 50, "usd": 50, "gbp": 30}
 _LARGEST = 99_999_999
 _DISPUTE_FEE = 1_500
 _MOST_INCREMENTS = 10
-_PROCESSING_S = 0.3
+_PROCESSING_S = 2.0
 _CANCELABLE = {
     "processing",
     "requires_action",

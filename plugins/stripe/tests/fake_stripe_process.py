@@ -21,8 +21,8 @@ from payengine_stripe.settings import StripeSettings
 
 __all__ = ["FakeStripe", "api_key", "call_of", "losing_the_answer", "payment"]
 
-_START_S = 30.0
-_STOP_S = 10.0
+_START_S = 120.0
+_STOP_S = 60.0
 _PROGRAM = Path(__file__).with_name("fake_stripe.py")
 
 
@@ -40,7 +40,7 @@ class FakeStripe:
         command = [sys.executable, str(_PROGRAM), "--port", "0", *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self.url = self._ready()
-        self._client = httpx.Client(base_url=self.url, trust_env=False, timeout=20)
+        self._client = httpx.Client(base_url=self.url, trust_env=False, timeout=120)
 
     def __enter__(self) -> FakeStripe:
         return self
@@ -119,7 +119,7 @@ class FakeStripe:
         return line.split()[1].decode()
 
 
-def call_of(key: str, *, deadline_ms: int = 5_000, **settings: Any) -> Call:
+def call_of(key: str, *, deadline_ms: int = 30_000, **settings: Any) -> Call:
     """The frame of a call with this API key."""
     made = StripeSettings(**{"api_key": key, "webhook_secret": "whsec_test"} | settings)
     return Call(account=f"tenant-{key}", settings=made, deadline_ms=deadline_ms)

@@ -70,7 +70,7 @@ class Courier:
 
     async def _carry(self, endpoint: Endpoint, body: bytes, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
-        async with self._places, httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with self._places, httpx.AsyncClient(trust_env=False, timeout=60) as client:
             for pause_s in _PAUSES_S:
                 await asyncio.sleep(pause_s)
                 header = signature(body, endpoint.secrets, int(time.time()))

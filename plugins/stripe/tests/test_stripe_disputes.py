@@ -160,7 +160,7 @@ async def test_a_lost_answer_to_a_submission_is_no_outcome(
     fake.faults(key, error_after=1_000)
     request = evidence(reference, ("other", "words"))
     with pytest.raises(Refused):
-        await asyncio.wait_for(gateway.submit_evidence(call, request), 5)
+        await asyncio.wait_for(gateway.submit_evidence(call, request), 60)
     fake.faults(key)
     assert (await gateway.submit_evidence(call, request)).status == "succeeded"
     (dispute,) = fake.books(key)["dispute"]

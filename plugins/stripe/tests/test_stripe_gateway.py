@@ -143,9 +143,12 @@ async def test_the_same_key_under_way_is_no_outcome(gateway: StripeGateway, key:
     answers = await asyncio.gather(
         *(gateway.authorize(call_of(key), request) for _ in range(6)), return_exceptions=True
     )
-    assert [a.status for a in answers if isinstance(a, Outcome)].count("succeeded") >= 1
-    under_way = [a for a in answers if isinstance(a, Refused)]
-    assert {a.status for a in under_way} == {409}
+    outcomes = [a for a in answers if isinstance(a, Outcome)]
+    assert {a.status for a in outcomes} == {"succeeded"}
+    assert len({a.provider_reference for a in outcomes}) == 1
+    # Whoever came before the first was through was sent away; how many is the machine's affair.
+    under_way = [a for a in answers if not isinstance(a, Outcome)]
+    assert all(isinstance(a, Refused) and a.status == 409 for a in under_way)
 
 
 async def test_a_used_key_with_another_body_is_no_outcome(gateway: StripeGateway, key: str) -> None:
@@ -237,7 +240,7 @@ async def test_captures_increments_and_refunds_are_done_once_for_each_key(
 async def test_an_increment_whose_answer_was_lost_is_not_made_twice(
     gateway: StripeGateway, fake: FakeStripe, key: str
 ) -> None:
-    call = call_of(key, increments=True, deadline_ms=500)
+    call = call_of(key, increments=True)
     reference = await paid(gateway, call, payment(capture=False))
     fake.faults(key, seed=1, reset_after=1_000)
     request = Increment(key="inc", provider_reference=reference, amount=euros(500))
@@ -337,7 +340,7 @@ async def test_whatever_strikes_each_key_moves_money_once(
     async def insist(request: Authorize) -> None:
         for _ in range(30):
             try:
-                async with asyncio.timeout(0.4):
+                async with asyncio.timeout(2):
                     outcome = await gateway.authorize(call, request)
             except (TimeoutError, NotSent, Refused, Unreadable):
                 continue

@@ -58,13 +58,13 @@ class Member:
 
     def leave(self) -> None:
         """Let it end by itself, and wait until it has."""
-        self._process.communicate("\n", timeout=60)
+        self._process.communicate("\n", timeout=240)
         assert self._process.returncode == 0
 
     def kill(self) -> None:
         """kill -9."""
         self._process.send_signal(signal.SIGKILL)
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=240)
 
     def close(self) -> None:
         """End it however it is, if it has not ended."""

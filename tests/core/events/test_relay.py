@@ -149,7 +149,7 @@ async def test_a_relay_that_is_killed_before_it_told_anybody_has_lost_nothing(
         event_home.login_url,
         env={**os.environ, "PAYENGINE_FAULTS": "relay_published"},
     )
-    assert await asyncio.wait_for(relay.wait(), 30) == -signal.SIGKILL
+    assert await asyncio.wait_for(relay.wait(), 120) == -signal.SIGKILL
     written += await write(event_database, seller, 2)
     await publish_all(event_database)
     events = await _all(log, seller)

@@ -12,7 +12,7 @@ from payengine.events import Event, EventFilter, Feed, Resync, publish_batch
 from payengine.ids import new_id
 from payengine.storage import Database, Session
 
-__all__ = ["collect", "insert", "publish_all", "relaying", "write"]
+__all__ = ["collect", "insert", "publish_all", "relaying", "standing", "write"]
 
 _INSERT = """
     INSERT INTO event (tenant_id, id, type, data, occurred_at, payment_id, customer_id)
@@ -80,6 +80,19 @@ async def relaying(database: Database, feed: Feed | None = None) -> AsyncIterato
             await task
 
 
+async def standing(feed: Feed, context: TenantContext, count: int = 1) -> None:
+    """Return when so many readers have read what was written so far, and wait for more."""
+    async with asyncio.timeout(60):
+        while _waiting(feed, context) < count:  # noqa: ASYNC110 - it has no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def _waiting(feed: Feed, context: TenantContext) -> int:
+    stream = feed._streams.get(context.tenant_id)
+    queues = [each._queue for each in stream.subscribers] if stream is not None else []
+    return sum(bool(queue._getters) for queue in queues)  # type: ignore[attr-defined]
+
+
 async def collect(
     feed: Feed,
     context: TenantContext,
@@ -87,7 +100,7 @@ async def collect(
     *,
     after: str | None = None,
     wanted: EventFilter | None = None,
-    within_s: float = 20,
+    within_s: float = 120,
 ) -> list[Event | Resync]:
     """The next `count` items of a new feed, which is then left; fewer where the feed ends."""
     items: list[Event | Resync] = []

@@ -41,7 +41,7 @@ def request_of(token: str, *, minor: int = 500, network: NetworkToken | None = N
 class House:
     """A host, its one gateway and a guard whose breaker stays closed."""
 
-    limits: HostLimits = field(default_factory=lambda: HostLimits(grace_s=0.3))
+    limits: HostLimits = field(default_factory=lambda: HostLimits(grace_s=0.3, load_s=240))
     environment: dict[str, str] = field(default_factory=dict)
     module: str = MODULE
 
@@ -58,7 +58,7 @@ class House:
         self.manifest: Manifest = self.gateway.describe()
         self.guard = Guard(breakers=Breakers(threshold=1_000))
 
-    def call_of(self, *, deadline_ms: int = 5_000, **settings: Any) -> Call:
+    def call_of(self, *, deadline_ms: int = 60_000, **settings: Any) -> Call:
         """A tenant's call."""
         plain = {"api_key": "key-of-this-tenant"} | settings
         return Call(
@@ -67,7 +67,7 @@ class House:
             deadline_ms=deadline_ms,
         )
 
-    async def pay(self, token: str, *, deadline_ms: int = 5_000, **given: Any) -> Answer:
+    async def pay(self, token: str, *, deadline_ms: int = 60_000, **given: Any) -> Answer:
         """One authorization through the guard."""
         return await self.guard.call(
             uuid.uuid4(),

@@ -37,7 +37,7 @@ async def house(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     }
     monkeypatch.syspath_prepend(secrets.parent)
     (secrets.parent / ".env").write_text("DATABASE_URL=postgresql://open-sesame@db")
-    limits = HostLimits(grace_s=0.3, private=(str(secrets),))
+    limits = HostLimits(grace_s=0.3, load_s=240, private=(str(secrets),))
     made = House(limits=limits, environment=environment)
     yield made
     await made.close()

@@ -42,7 +42,8 @@ async def test_a_payment_goes_through_the_host(house: House) -> None:
 
 
 async def test_calls_share_one_process_and_pass_each_other(house: House) -> None:
-    slow = asyncio.create_task(house.pay("hangs", deadline_ms=1_500))
+    await house.pay("tok")
+    slow = asyncio.create_task(house.pay("hangs", deadline_ms=4_000))
     told = await asyncio.gather(*(house.pay("pid") for _ in range(30)))
     assert len({answer.outcome.provider_reference for answer in told if answer.outcome}) == 1
     assert not slow.done()
@@ -57,7 +58,7 @@ async def test_next_call_works_after_the_worst(house: House, token: str) -> None
     assert (answer.kind, answer.outcome) == ("unknown", None), answer
     assert answer.reason in ("raised", "timeout")
     for _ in range(20):
-        again = await house.pay("tok", deadline_ms=8_000)
+        again = await house.pay("tok")
         if again.kind == "outcome":
             break
         # What was called while the culprit was being ended shares its fate, and says so.
@@ -120,7 +121,7 @@ async def test_movements_cross(house: House) -> None:
     assert (line.amount.minor, line.at) == (5, AT)
 
 
-def _parsed(house: House, body: bytes, *, deadline_ms: int = 5_000) -> list[str]:
+def _parsed(house: House, body: bytes, *, deadline_ms: int = 60_000) -> list[str]:
     request = WebhookRequest(headers={}, body=body, received_at=AT)
     call = house.call_of(deadline_ms=deadline_ms)
     return [event.event_id for event in house.gateway.parse_webhook(call, request)]
@@ -174,13 +175,11 @@ async def test_others_are_served_while_a_plugin_spins(house: House) -> None:
     bystander = House()
     await bystander.pay("tok")
     await house.pay("tok")
-    spinning = asyncio.create_task(house.pay("spins", deadline_ms=1_500))
-    served = 0
-    while not spinning.done():
+    spinning = asyncio.create_task(house.pay("spins", deadline_ms=4_000))
+    # In one process with it not even one of them would be answered.
+    for _ in range(10):
         assert (await bystander.pay("tok")).kind == "outcome"
-        served += 1
-    # In one process with it not even one of them would have been answered.
-    assert served > 50
+    assert not spinning.done()
     assert (await spinning).kind == "unknown"
     await bystander.close()
 

@@ -168,7 +168,7 @@ async def test_a_shadow_is_written_down_and_stops_nothing(shop: Shop) -> None:
 async def test_what_a_look_tells_later_is_judged_too(shop: Shop) -> None:
     made = await _pay(shop, "block", token="tok_pending", capture_method="MANUAL")
     assert made.status == "PROCESSING"
-    for _ in range(200):
+    for _ in range(1_200):
         await shop.look()
         if (await shop.payment(made.id)).status == "CANCELED":
             break

@@ -200,7 +200,7 @@ async def test_a_tenants_poison_does_not_keep_the_others_waiting(
     other = await Doorbell.of(shop.engine, shop.context)
     await other.tell(shown(operation))
     await applier.run_once(at=datetime.now(UTC))  # the very next round takes it
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [row.state for row in await other.received()] != ["applied"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert stuck.pause is not None

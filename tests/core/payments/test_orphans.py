@@ -71,7 +71,7 @@ def test_a_release_has_another_key_only_after_one_came_to_nothing() -> None:
 @pytest.fixture
 async def calm_shop(payment_home: HomeOfTest) -> AsyncIterator[Shop]:
     """A shop whose breaker never opens."""
-    async with open_till(payment_home, gateway_deadline_ms=300) as till:
+    async with open_till(payment_home, gateway_deadline_ms=1_000) as till:
         till.engine.registry.guard = Guard(breakers=Breakers(threshold=10**9))
         yield await till.shop()
 
