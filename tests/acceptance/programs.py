@@ -90,6 +90,9 @@ async def _read(stream: asyncio.StreamReader | None, lines: list[str]) -> None:
 
 async def start(*arguments: str, home: Path | None = None, **environment: str) -> Program:
     """Start `payengine` with nothing of our own environment but the way to its programs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So it is in the background of a shell, and so the program would have it too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     place = ("--home", str(home)) if home is not None else ()
     return Program(

@@ -105,7 +105,7 @@ async def test_the_demo_leaves_books_that_hold_and_verify_finds_what_does_not(
     report = json.loads(done.output)
     assert (done.code, report["ok"], report["broken"]) == (0, True, [])
     assert report["payments"] >= 300
-    assert report["movements"] >= 300
+    assert report["movements"] >= 250  # some purchases are declined
 
     settings = Settings.from_environment({}, home=home)
     tenant = json.loads((home / "demo.json").read_bytes())[0]["tenant_id"]
