@@ -27,7 +27,7 @@ __all__ = ["Job", "Result", "Shop"]
 _PAYMENT = re.compile(rb'"id":"(pay_\w+)"')
 _PATIENCE_S = 30.0
 #: So many named buyers has a shop: each pays once or twice in a window, and no rule minds that.
-_BUYERS = 200
+_BUYERS = 400
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -143,10 +143,11 @@ class _Load:
             if self._stopping:
                 return None
             number = next(self._count)
-            kind = self._job.kinds[number % len(self._job.kinds)]
-            # A step that shares no factor with the kinds' cycle: each shop gets each kind.
+            turn, place = divmod(number, len(self._job.kinds))
+            kind = self._job.kinds[place]
             shops = self._job.shops
-            shop = shops[(number // len(self._job.kinds) + number) % len(shops)] if shops else shop
+            # Each shop gets each kind, and neighbours go to different shops.
+            shop = shops[(turn + place) % len(shops)] if shops else shop
             made = self._made(kind, shop, number)
             self.sent += 1
             began = time.perf_counter()

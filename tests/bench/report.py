@@ -27,6 +27,7 @@ from tests.bench.watchers import Heard
 __all__ = [
     "Figures",
     "Paired",
+    "others_of",
     "show",
     "show_screening",
     "summary_of_screening",
@@ -38,7 +39,6 @@ __all__ = [
 _GROWTH = re.compile(r"<!-- growth -->\n.*?<!-- /growth -->\n", re.DOTALL)
 _LEDGER = re.compile(r"<!-- ledger -->\n.*?<!-- /ledger -->\n", re.DOTALL)
 _NO_LEDGER = "<!-- ledger -->\nNot measured yet: `make bench-ledger`.\n<!-- /ledger -->\n"
-_RENEWALS = re.compile(r"\n## Renewals\n.*?<!-- /renewals -->\n", re.DOTALL)
 _NO_GROWTH = "<!-- growth -->\nNot measured yet: `make bench-growth`.\n<!-- /growth -->\n"
 
 
@@ -401,24 +401,24 @@ cost grows with the tables. Read the ratios, not the rates: a rate is a machine'
 Times are in milliseconds.
 
 {tables}
-## How the cost grows
+"""
 
-{growth}
-## The ledger alone
+#: From here on the page is that of the other benches, words and all.
+_OTHERS = "## How the cost grows\n"
 
-{ledger}"""
+
+def others_of(page: str) -> str:
+    """What the other benches and people wrote of it, to the end; or that they have not yet."""
+    _, found, others = page.partition(_OTHERS)
+    return _OTHERS + (others if found else f"\n{_NO_GROWTH}\n## The ledger alone\n\n{_NO_LEDGER}")
 
 
 def write_page(figures: Figures, path: Path) -> None:
     """Write the page anew; what the other benches wrote into it stays."""
-    growth, ledger = _NO_GROWTH, _NO_LEDGER
-    if path.exists() and (kept := _GROWTH.search(path.read_text())) is not None:
-        growth = kept[0]
-    if path.exists() and (kept := _LEDGER.search(path.read_text())) is not None:
-        ledger = kept[0]
+    others = others_of(path.read_text() if path.exists() else "")
     tables = "\n".join(_markdown(each) for each in _tables(figures))
     machine = textwrap.fill(f"The machine: {_machine(figures)}", 100, break_on_hyphens=False)
-    path.write_text(_HEAD.format(machine=machine, tables=tables, growth=growth, ledger=ledger))
+    path.write_text(_HEAD.format(machine=machine, tables=tables) + others)
 
 
 def write_growth(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
