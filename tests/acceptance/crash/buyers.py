@@ -28,7 +28,7 @@ _LONGEST_LOOK_S = 1.0
 _BROWSER_S = 10.0
 #: Nothing could be sent: the gateway's breaker is open, and stays so for a while.
 _UNSENT_S = 2.0
-_TRIES = 30
+_TRIES = 90
 _EXPECTED = frozenset({"REFUND_EXCEEDS_CAPTURED", "CAPTURE_EXCEEDS_AUTHORIZED"})
 
 _PAYMENT = """
