@@ -149,8 +149,10 @@ class Executor:
         )
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
-        async with asyncio.timeout(self._mutation_deadline_s):
-            return await asyncio.shield(task)
+        await asyncio.wait((task,), timeout=self._mutation_deadline_s)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
 
     def is_subscription(self, ask: Ask) -> bool:
         """Whether a subscription is asked for; False also for what is refused later."""

@@ -45,7 +45,16 @@ _WORKER_SEES = {
     "operation": "tenant_id, id, due_at",
     "payment": "tenant_id, id, status, hold_expires_at",
 }
-_CURRENT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
+_SCOPE = "nullif(current_setting('app.tenant_id', true), '')::uuid"
+#: Wrapped in a SELECT it is evaluated once by each statement, bare by each row: a batch's
+#: statements pass from one tenant's scope to the next.
+_CURRENT = f"(SELECT {_SCOPE})"
+_BATCHED = ("customer", "idempotency_key", "operation", "payment")
+#: Goes through the tenants of a batch and sets the scope of each before its rows.
+_PARTS = (
+    "jsonb_array_elements(given) AS part CROSS JOIN LATERAL "
+    "set_config('app.tenant_id', part ->> 'tenant_id', true) AS scope"
+)
 
 #: A copy, as of this revision, of `payengine.payments.transitions`.
 _OPERATION = {
@@ -131,16 +140,17 @@ def _isolate() -> None:
     for table in _TENANT_TABLES:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        seen = _SCOPE if table in _BATCHED else _CURRENT
         op.execute(
             f"CREATE POLICY tenant_isolation ON {table} "
-            f"USING (tenant_id = {_CURRENT}) WITH CHECK (tenant_id = {_CURRENT})"
+            f"USING (tenant_id = {seen}) WITH CHECK (tenant_id = {_SCOPE})"
         )
     for table, column in (("tenant", "id"), ("directory", "tenant_id")):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         op.execute(
             f"CREATE POLICY tenant_isolation ON {table} "
-            f"USING ({column} = {_CURRENT}) WITH CHECK ({column} = {_CURRENT})"
+            f"USING ({column} = {_CURRENT}) WITH CHECK ({column} = {_SCOPE})"
         )
     # The first sealed secret names the master key; no tenant can name another one afterwards.
     op.execute("ALTER TABLE installation ENABLE ROW LEVEL SECURITY")
@@ -208,10 +218,14 @@ def _guard(table: str, allowed: dict[str, tuple[str, ...]]) -> None:
 
 
 def _guard_holds() -> None:
-    """A pending transfer is posted up to its amount or voided whole, between its own accounts."""
+    """A pending transfer is posted up to its amount or voided whole, between its own accounts.
+
+    A trigger that looks at rows sets its row's scope: a batch's statement has passed on by then.
+    """
     op.execute(
         "CREATE FUNCTION ledger_transfer_fits_pending() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        "BEGIN IF EXISTS (SELECT FROM ledger_transfer p WHERE p.tenant_id = NEW.tenant_id "
+        "BEGIN PERFORM set_config('app.tenant_id', NEW.tenant_id::text, true); "
+        "IF EXISTS (SELECT FROM ledger_transfer p WHERE p.tenant_id = NEW.tenant_id "
         "AND p.transaction_id = NEW.pending_transaction_id AND p.line = NEW.pending_line "
         "AND p.phase = 'pending' AND p.currency = NEW.currency "
         "AND p.debit_account = NEW.debit_account AND p.credit_account = NEW.credit_account "
@@ -231,9 +245,9 @@ def _batch() -> None:
     """What writes many payments, or places events, by one message with the caller's rights."""
     script = Path(__file__).with_name("0001_batches.sql").read_text(encoding="utf-8")
     for body in script.split("END $$;")[:-1]:
-        op.execute(f"{body}END $$")
+        op.execute(f"{body}END $$".replace("{parts}", _PARTS))
     functions = {
-        "open_part(uuid, jsonb)": "payengine_app",
+        "open_rows(jsonb)": "payengine_app",
         "open_payments(jsonb)": "payengine_app",
         "settle_payments(jsonb)": "payengine_app",
         "publish_events(integer)": "payengine_worker",

@@ -25,6 +25,7 @@ _APP_MAY = {
 
 _OPEN_REVIEW = """
     CREATE FUNCTION payment_opens_review() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('app.tenant_id', NEW.tenant_id::text, true);
     INSERT INTO review (tenant_id, id, payment_id, opened_at)
     VALUES (NEW.tenant_id, 'rev_' || substr(NEW.id, 5), NEW.id, NEW.updated_at)
     ON CONFLICT (tenant_id, id) DO UPDATE

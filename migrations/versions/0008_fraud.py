@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alembic import op
-from payengine.storage.isolate import isolated
+from payengine.storage.isolate import PARTS, isolated
 
 revision = "0008"
 down_revision = "0007"
@@ -28,30 +28,32 @@ _APP_MAY = {
     "fraud_rule": "SELECT, INSERT",
 }
 
+_BATCHED = ("fraud_decision", "fraud_event", "fraud_label")
+
 #: The newest payments of each {kind} of a batch, and what is known of them.
-_EVENTS = """IF part ? '{kind}' THEN RETURN QUERY
+_EVENTS = """IF wanted ? '{kind}' THEN RETURN QUERY
         SELECT 'e'::"char", a.q, r.at, r.base_minor, r.declined, r.facts
-        FROM jsonb_to_recordset(part -> '{kind}')
+        FROM {parts}, jsonb_to_recordset(part -> '{kind}')
             AS a (q integer, v text, s bigint, n integer, f boolean)
         CROSS JOIN LATERAL (
             SELECT e.at, e.base_minor, e.declined, CASE WHEN a.f THEN ARRAY[{facts}] END AS facts
             FROM fraud_event e
-            WHERE e.tenant_id = tenant AND e.{kind} = a.v AND e.at >= a.s
+            WHERE e.tenant_id = scope::uuid AND e.{kind} = a.v AND e.at >= a.s
             ORDER BY e.at DESC LIMIT a.n
         ) r;
-        END IF;"""
+    END IF;"""
 _LABELS = """SELECT 'l'::"char", a.q, r.observed_at, r.at, r.is_fraud,
-                ARRAY[r.payment_id, r.number::text, r.superseded_at::text]
-            FROM jsonb_to_recordset(part -> 'labels')
-                AS a (q integer, k text, v text, s bigint, n integer)
-            CROSS JOIN LATERAL (
-                SELECT l.* FROM fraud_label l
-                WHERE a.k = '{kind}' AND l.tenant_id = tenant AND l.{kind} = a.v
-                  AND l.observed_at >= a.s
-                ORDER BY l.observed_at DESC LIMIT a.n
-            ) r"""
+            ARRAY[r.payment_id, r.number::text, r.superseded_at::text]
+        FROM {parts}, jsonb_to_recordset(part -> 'labels')
+            AS a (q integer, k text, v text, s bigint, n integer)
+        CROSS JOIN LATERAL (
+            SELECT l.* FROM fraud_label l
+            WHERE a.k = '{kind}' AND l.tenant_id = scope::uuid AND l.{kind} = a.v
+              AND l.observed_at >= a.s
+            ORDER BY l.observed_at DESC LIMIT a.n
+        ) r"""
 _FIRST = """WHEN '{kind}' THEN (SELECT min(e.at) FROM fraud_event e
-                WHERE e.tenant_id = tenant AND e.{kind} = a.v)"""
+            WHERE e.tenant_id = scope::uuid AND e.{kind} = a.v)"""
 _CROWDED = """IF kind = '{kind}' THEN
         RETURN fraud_past_{kind}(tenant::uuid, one, as_of, (plan ->> 'windows')::fraud_window[],
             (plan ->> 'others')::fraud_window[], (plan ->> 'spans')::bigint[],
@@ -73,10 +75,15 @@ _FACTS = (
 def _function(body: str) -> str:
     facts = ", ".join(f"e.{name}" for name in _FACTS)
     parts = {
-        "{events}": "\n        ".join(_EVENTS.format(kind=kind, facts=facts) for kind in _KINDS),
-        "{labels}": "\n            UNION ALL ".join(_LABELS.format(kind=kind) for kind in _KINDS),
-        "{firsts}": "\n                ".join(_FIRST.format(kind=kind) for kind in _KINDS),
+        "{events}": "\n    ".join(
+            _EVENTS.format(kind=kind, facts=facts, parts="{parts}") for kind in _KINDS
+        ),
+        "{labels}": "\n        UNION ALL ".join(
+            _LABELS.format(kind=kind, parts="{parts}") for kind in _KINDS
+        ),
+        "{firsts}": "\n            ".join(_FIRST.format(kind=kind) for kind in _KINDS),
         "{crowded}": "\n    ".join(_CROWDED.format(kind=kind) for kind in _KINDS),
+        "{parts}": PARTS,
     }
     for name, text in parts.items():
         body = body.replace(name, text)
@@ -97,7 +104,7 @@ def upgrade() -> None:
                 f" WHERE {kind} IS NOT NULL"
             )
     for table, may in _APP_MAY.items():
-        for statement in isolated(table, app_may=may):
+        for statement in isolated(table, app_may=may, batched=table in _BATCHED):
             op.execute(statement)
 
 

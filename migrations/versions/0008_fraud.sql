@@ -168,47 +168,49 @@ END $$
 -- or a customer who is not there (`p`); which entries of the tenant's lists have one of them (`k`).
 -- The entities are locked first, all of them in the order of their numbers, so that nobody waits in
 -- a circle: whoever comes after sees what this transaction will have recorded.
-CREATE FUNCTION fraud_features(given jsonb)
+CREATE FUNCTION fraud_features(asked jsonb)
 RETURNS TABLE (what "char", q integer, at bigint, base_minor bigint, told boolean, facts text[])
 LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET lock_timeout = '200ms' AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_material = off SET lock_timeout = '200ms' AS $$
 DECLARE
-    part jsonb;
-    tenant uuid;
+    given jsonb := asked -> 'parts';
+    wanted jsonb := asked -> 'wanted';
 BEGIN
     PERFORM pg_advisory_xact_lock(taken.number)
-    FROM (SELECT value::bigint AS number FROM jsonb_array_elements_text(given -> 'locks')) taken;
-    FOR part IN SELECT value FROM jsonb_array_elements(given -> 'parts') LOOP
-        tenant := set_config('app.tenant_id', part ->> 'tenant_id', true)::uuid;
-        IF part ? 'claims' THEN
-            RETURN QUERY SELECT 'p'::"char", 0, 0::bigint, 0::bigint, true, ARRAY[c.resource_id]
-            FROM jsonb_to_recordset(part -> 'claims')
-                AS c (key text, resource_id text, customer_id text)
-            WHERE (SELECT true FROM idempotency_key k WHERE k.tenant_id = tenant AND k.key = c.key)
-               OR (c.customer_id IS NOT NULL AND (
-                   SELECT true FROM customer
-                   WHERE customer.tenant_id = tenant AND customer.id = c.customer_id) IS NULL);
-        END IF;
-        {events}
-        IF part ? 'labels' THEN
-            RETURN QUERY
-            {labels};
-        END IF;
-        IF part ? 'firsts' THEN
-            RETURN QUERY SELECT 'f'::"char", a.q, CASE a.k {firsts} END, 0::bigint, true,
-                NULL::text[]
-            FROM jsonb_to_recordset(part -> 'firsts') AS a (q integer, k text, v text);
-        END IF;
-        IF part ? 'lists' AND EXISTS (SELECT FROM fraud_list_key k WHERE k.tenant_id = tenant)
-        THEN
-            RETURN QUERY SELECT 'k'::"char", 0,
-                (extract(epoch FROM k.expires_at) * 1000000)::bigint, 0::bigint, true,
-                ARRAY[k.list, k.kind, k.value]
-            FROM jsonb_to_recordset(part -> 'lists') AS asked (k text, v text)
-            JOIN fraud_list_key k ON k.tenant_id = tenant
-                AND k.kind = asked.k AND k.value = asked.v;
-        END IF;
-    END LOOP;
+    FROM (SELECT value::bigint AS number FROM jsonb_array_elements_text(asked -> 'locks')) taken;
+    IF wanted ? 'claims' THEN
+        RETURN QUERY SELECT 'p'::"char", 0, 0::bigint, 0::bigint, true, ARRAY[c.resource_id]
+        FROM {parts}, jsonb_to_recordset(part -> 'claims')
+            AS c (key text, resource_id text, customer_id text)
+        WHERE (SELECT true FROM idempotency_key k
+               WHERE k.tenant_id = scope::uuid AND k.key = c.key)
+           OR (c.customer_id IS NOT NULL AND (
+               SELECT true FROM customer
+               WHERE customer.tenant_id = scope::uuid AND customer.id = c.customer_id) IS NULL);
+    END IF;
+    {events}
+    IF wanted ? 'labels' THEN
+        RETURN QUERY
+        {labels};
+    END IF;
+    IF wanted ? 'firsts' THEN
+        RETURN QUERY SELECT 'f'::"char", a.q, CASE a.k {firsts} END, 0::bigint, true,
+            NULL::text[]
+        FROM {parts}, jsonb_to_recordset(part -> 'firsts') AS a (q integer, k text, v text);
+    END IF;
+    IF wanted ? 'lists' THEN
+        RETURN QUERY SELECT 'k'::"char", 0,
+            (extract(epoch FROM k.expires_at) * 1000000)::bigint, 0::bigint, true,
+            ARRAY[k.list, k.kind, k.value]
+        FROM {parts}, jsonb_to_recordset(part -> 'lists') AS a (k text, v text)
+        CROSS JOIN LATERAL (
+            SELECT one.* FROM fraud_list_key one
+            WHERE one.tenant_id = scope::uuid AND one.kind = a.k AND one.value = a.v
+            LIMIT 1000
+        ) k
+        WHERE (SELECT true FROM fraud_list_key o WHERE o.tenant_id = scope::uuid LIMIT 1);
+    END IF;
 END $$
 -- @@ function
 -- Records attempts in the past before their payments are opened.
@@ -235,62 +237,70 @@ BEGIN
     RETURN NULL;
 END $$
 -- @@ function
--- The payments of attempts whose past was read before, by `open_part`; what is opened becomes part
+-- The payments of attempts whose past was read before, by `open_rows`; what is opened becomes part
 -- of the past and keeps its decision, and what is not leaves nothing behind.
 CREATE FUNCTION open_screened_payments(given jsonb)
 RETURNS TABLE (written text, ended_at timestamptz) LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_bitmapscan = off SET lock_timeout = '200ms' AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_material = off SET lock_timeout = '200ms' AS $$
 DECLARE
-    part jsonb;
+    opened text[] := open_rows(given);
+    one jsonb;
     tenant uuid;
-    opened text[];
 BEGIN
-    FOR part IN SELECT value FROM jsonb_array_elements(given) LOOP
-        tenant := set_config('app.tenant_id', part ->> 'tenant_id', true)::uuid;
-        opened := open_part(tenant, part);
-        IF jsonb_array_length(part -> 'past') > 0 THEN
-            INSERT INTO fraud_event (tenant_id,
-                payment_id, number, at, base_minor, declined, card, customer, device, email, ip,
-                issuer_range, seller, billing_country, currency, email_domain, ip_country,
-                issuer_country, method_kind, ship_country)
-            SELECT tenant,
-                payment_id, number, at, base_minor, declined, card, customer, device, email, ip,
-                issuer_range, seller, billing_country, currency, email_domain, ip_country,
-                issuer_country, method_kind, ship_country
-            FROM jsonb_populate_recordset(NULL::fraud_event, part -> 'past')
-            WHERE payment_id = ANY (opened);
-        END IF;
-        INSERT INTO fraud_decision (tenant_id,
-            payment_id, number, stage, verdict, degraded, document, decided_at)
-        SELECT tenant, d.payment_id, d.number, d.stage, d.verdict, d.degraded, d.document,
-            d.decided_at
-        FROM jsonb_populate_recordset(NULL::fraud_decision, part -> 'decisions') d
-        WHERE d.payment_id = ANY (opened);
-        IF jsonb_array_length(part -> 'recorded') > 0 THEN
-            DELETE FROM fraud_event e USING jsonb_array_elements_text(part -> 'recorded') p
+    IF given @? '$[*].past[0]' THEN
+        INSERT INTO fraud_event (tenant_id,
+            payment_id, number, at, base_minor, declined, card, customer, device, email, ip,
+            issuer_range, seller, billing_country, currency, email_domain, ip_country,
+            issuer_country, method_kind, ship_country)
+        SELECT scope::uuid,
+            payment_id, number, at, base_minor, declined, card, customer, device, email, ip,
+            issuer_range, seller, billing_country, currency, email_domain, ip_country,
+            issuer_country, method_kind, ship_country
+        FROM {parts}, jsonb_populate_recordset(NULL::fraud_event, part -> 'past')
+        WHERE payment_id = ANY (opened);
+    END IF;
+    INSERT INTO fraud_decision (tenant_id,
+        payment_id, number, stage, verdict, degraded, document, decided_at)
+    SELECT scope::uuid, d.payment_id, d.number, d.stage, d.verdict, d.degraded, d.document,
+        d.decided_at
+    FROM {parts}, jsonb_populate_recordset(NULL::fraud_decision, part -> 'decisions') AS d
+    WHERE d.payment_id = ANY (opened);
+    IF given @? '$[*].recorded[0]' THEN
+        FOR one IN SELECT value FROM jsonb_array_elements(given) LOOP
+            tenant := set_config('app.tenant_id', one ->> 'tenant_id', true)::uuid;
+            DELETE FROM fraud_event e USING jsonb_array_elements_text(one -> 'recorded') p
             WHERE e.tenant_id = tenant AND e.payment_id = p AND NOT p = ANY (opened);
-        END IF;
-        FOREACH written IN ARRAY opened LOOP
-            ended_at := clock_timestamp();
-            RETURN NEXT;
         END LOOP;
+    END IF;
+    FOREACH written IN ARRAY opened LOOP
+        ended_at := clock_timestamp();
+        RETURN NEXT;
     END LOOP;
 END $$
 -- @@ function
--- What it waits for is asked here, as in 0001: a trigger's WHEN is parsed anew by each statement.
--- Whether there was a later attempt is asked of a row that is found: often nobody was named.
-CREATE FUNCTION operation_tells_fraud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF NEW.kind = 'authorize' AND NEW.status IN ('succeeded', 'declined')
-        AND OLD.status <> NEW.status
-    THEN
-        UPDATE fraud_event e SET declined = (NEW.status = 'declined')
-        WHERE e.tenant_id = NEW.tenant_id AND e.payment_id = NEW.payment_id AND e.declined IS NULL
-          AND (SELECT true FROM fraud_event later
-               WHERE later.tenant_id = NEW.tenant_id AND later.payment_id = e.payment_id
-                 AND later.number > e.number LIMIT 1) IS NULL;
-    END IF;
+-- What an issuer said of operations that ended is written to the past, by one statement for all that
+-- a statement has ended. It is the payment's last attempt that was asked; often nobody was named in
+-- it, and there is no row.
+CREATE FUNCTION operation_tells_fraud() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET enable_material = off AS $$ BEGIN
+    INSERT INTO fraud_event AS was (tenant_id, payment_id, number, at, base_minor, declined)
+    SELECT e.tenant_id, e.payment_id, e.number, e.at, e.base_minor, n.status = 'declined'
+    FROM ended n CROSS JOIN LATERAL set_config('app.tenant_id', n.tenant_id::text, true) AS scope
+    CROSS JOIN LATERAL (
+        SELECT * FROM fraud_event
+        WHERE tenant_id = scope::uuid AND payment_id = n.payment_id
+        ORDER BY number DESC LIMIT 1
+    ) e
+    WHERE n.kind = 'authorize' AND n.status IN ('succeeded', 'declined') AND e.declined IS NULL
+      AND (SELECT o.status FROM before o
+           WHERE o.tenant_id = n.tenant_id AND o.id = n.id) <> n.status
+    ON CONFLICT (tenant_id, payment_id, number) DO UPDATE SET declined = excluded.declined
+    WHERE was.declined IS NULL;
     RETURN NULL;
 END $$
 -- @@ function
-CREATE TRIGGER operation_tells_fraud AFTER UPDATE OF status ON operation
-FOR EACH ROW EXECUTE FUNCTION operation_tells_fraud()
+CREATE TRIGGER operation_tells_fraud AFTER UPDATE ON operation
+REFERENCING OLD TABLE AS before NEW TABLE AS ended
+FOR EACH STATEMENT EXECUTE FUNCTION operation_tells_fraud()

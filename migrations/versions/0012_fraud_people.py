@@ -26,6 +26,7 @@ _APP_MAY = {
 
 _HELD = """
     CREATE FUNCTION payment_is_held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('app.tenant_id', NEW.tenant_id::text, true);
     INSERT INTO review (tenant_id, id, payment_id, opened_at, kind, decide_by)
     SELECT NEW.tenant_id, 'rev_' || substr(NEW.id, 5), NEW.id, NEW.updated_at, 'fraud',
         NEW.updated_at + make_interval(mins => coalesce(
@@ -41,6 +42,7 @@ _HELD = """
 #: One that was voided, say, waits for nobody any more; one that was decided is still carried out.
 _LET_GO = """
     CREATE FUNCTION payment_is_let_go() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('app.tenant_id', NEW.tenant_id::text, true);
     UPDATE review SET decide_by = NULL, version = version + 1,
         closed_by = CASE WHEN NOT NEW.needs_review THEN 'engine' END,
         closed_actor = CASE WHEN NOT NEW.needs_review THEN 'engine' END,
@@ -69,7 +71,7 @@ def upgrade() -> None:
     for statement in filter(str.strip, "\n".join(lines).split(";\n")):
         op.execute(statement)
     for table, may in _APP_MAY.items():
-        for statement in isolated(table, app_may=may):
+        for statement in isolated(table, app_may=may, batched=table == "fraud_list_key"):
             op.execute(statement)
     for statement in (
         *seen_by_worker("fraud_watch", "tenant_id, due_at"),

@@ -47,6 +47,7 @@ _STATEMENTS: tuple[str, ...] = (
     """
     CREATE FUNCTION decision_is_rescored() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF NEW.degraded AND NEW.stage IN ('pre_auth', 'post_auth') THEN
+            PERFORM set_config('app.tenant_id', NEW.tenant_id::text, true);
             INSERT INTO fraud_rescore (tenant_id, payment_id, number, stage, due_at)
             VALUES (NEW.tenant_id, NEW.payment_id, NEW.number, NEW.stage,
                     NEW.decided_at + interval '5 seconds');

@@ -20,7 +20,7 @@ __all__ = ["Cursor", "Event", "EventFilter", "NewEvent", "Resync"]
 _MOST = 2**63 - 1  # what a bigint holds
 
 
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event before the relay has placed it."""
 
     id: str

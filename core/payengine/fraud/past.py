@@ -90,6 +90,7 @@ class _Batch:
         self.passed: set[str] = set()
         self.unrecorded: dict[uuid.UUID, list[Recalled]] = {}
         self._locks: set[int] = set()
+        self._wanted: set[str] = set()
         self._parts: dict[uuid.UUID, dict[str, Any]] = {}
         self._asked: dict[int, dict[str, Any]] = {}
         for each in readings:
@@ -99,6 +100,7 @@ class _Batch:
         return {
             "locks": [str(lock) for lock in sorted(self._locks)],
             "parts": list(self._parts.values()),
+            "wanted": sorted(self._wanted),
         }
 
     def _add(self, each: Reading) -> None:
@@ -113,11 +115,17 @@ class _Batch:
             if name is not None:
                 self._ask(part, how, tenant, kind, name, at=at)
         if each.claim is not None:
-            part.setdefault("claims", []).append(each.claim)
+            self._want(part, "claims").append(each.claim)
             self._locks.add(entity_lock(tenant, "key", each.claim.key))
         if each.listed_as:
-            lists = part.setdefault("lists", [])
-            lists.extend({"k": kind, "v": name} for kind, name in each.listed_as)
+            self._want(part, "lists").extend(
+                {"k": kind, "v": name} for kind, name in each.listed_as
+            )
+
+    def _want(self, part: dict[str, Any], what: str) -> list[Any]:
+        self._wanted.add(what)
+        found: list[Any] = part.setdefault(what, [])
+        return found
 
     def _ask(
         self,
@@ -142,12 +150,12 @@ class _Batch:
         self._locks.add(entity_lock(tenant, kind, name))
         asked = {"q": number, "v": name, "s": since, "n": CROWD + 1, "f": need.facts}
         self._asked[number] = asked
-        part.setdefault(kind, []).append(asked)
+        self._want(part, kind).append(asked)
         if need.first:
-            part.setdefault("firsts", []).append({"q": number, "k": kind, "v": name})
+            self._want(part, "firsts").append({"q": number, "k": kind, "v": name})
         if need.labels:
             label_since = _EVER if need.label_length is None else at - need.label_length
-            part.setdefault("labels", []).append(
+            self._want(part, "labels").append(
                 {"q": number, "k": kind, "v": name, "s": label_since, "n": CROWD + 1}
             )
 

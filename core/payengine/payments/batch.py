@@ -157,16 +157,23 @@ class PaymentBatches:
 
     async def _settle(self, changes: Sequence[tuple[uuid.UUID, Change]]) -> list[bool]:
         parts: dict[uuid.UUID, _Part] = {}
+        # Of two changes of one payment, the second finds what the first has made of it, alone.
+        first = {change.payment.id: change for _, change in reversed(changes)}
         for tenant_id, change in changes:
+            if first[change.payment.id] is not change:
+                continue
             part = _part_of(parts, tenant_id)
             part.payments.append(change.payment)
-            part.operations.append(change.operation)
+            part.operations.append(msgspec.structs.replace(change.operation, request={}))
             part.events.extend(change.events)
             if change.decision is not None:
                 part.decisions.append(change.decision)
             part.transfers.extend(transfer_rows(change.postings, at=change.payment.updated_at))
         settled = await self._write("settle_payments", parts.values())
-        return [change.payment.id in settled for _, change in changes]
+        return [
+            change.payment.id in settled and first[change.payment.id] is change
+            for _, change in changes
+        ]
 
     async def _write(self, function: str, parts: Iterable[_Part]) -> set[str]:
         faults.point("before_commit")  # one message writes and commits

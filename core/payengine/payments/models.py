@@ -55,7 +55,7 @@ CaptureMethod = Literal["AUTOMATIC", "MANUAL"]
 BLOCKED = "highest_risk_level"
 
 
-class Payment(msgspec.Struct, frozen=True, kw_only=True):
+class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the buyer owes, as one row."""
 
     id: str
@@ -115,7 +115,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request to a gateway and what became of it.
 
     `provider_key` is the idempotency key that the provider got: the operation's id. `due_at` is

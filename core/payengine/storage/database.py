@@ -29,6 +29,7 @@ _STATEMENT_TIMEOUT_MS = 30_000
 _STATEMENT_CACHE = 512
 _IDLE_TIMEOUT_MS = 10_000
 _CLOSE_S = 5.0
+_JSONB = b"\x01"  # the version that begins jsonb's binary form, before the text
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 #: A queue's index keeps what has left it until the next vacuum. A plain scan marks that and does
 #: not look at it again; a bitmap scan would, each time.
@@ -55,14 +56,24 @@ _AWAY = (
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
-    for kind in ("json", "jsonb"):
-        await connection.set_type_codec(
-            kind, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog"
-        )
+    await connection.set_type_codec(
+        "json",
+        encoder=msgspec.json.encode,
+        decoder=msgspec.json.decode,
+        schema="pg_catalog",
+        format="binary",
+    )
+    await connection.set_type_codec(
+        "jsonb", encoder=_encode, decoder=_decode, schema="pg_catalog", format="binary"
+    )
 
 
-def _encode(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def _encode(value: Any) -> bytes:
+    return _JSONB + msgspec.json.encode(value)
+
+
+def _decode(value: bytes) -> Any:
+    return msgspec.json.decode(value[1:])
 
 
 async def _reset(connection: asyncpg.Connection) -> None:

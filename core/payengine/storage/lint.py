@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from payengine.storage import lint_roles
-from payengine.storage.tables import EXTRA_POLICIES, QUEUE_TABLES, SHARED_TABLES
+from payengine.storage.tables import BATCHED_TABLES, EXTRA_POLICIES, QUEUE_TABLES, SHARED_TABLES
 
 __all__ = ["Reader", "broken"]
 
@@ -112,8 +112,10 @@ _LOOSE_SEQUENCES = """
                       AND refclassid = 'pg_class'::regclass)
 """
 
-#: How PostgreSQL spells the policy. The wrapping select is evaluated once per query, not per row.
-_CANONICAL = (
+#: How PostgreSQL spells the policy. The wrapping select is evaluated once by each query, the bare
+#: one by each row: of what is written, and of what a batch's statements read or change.
+_BARE = "({column} = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)"
+_WRAPPED = (
     "({column} = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid"
     ' AS "nullif"))'
 )
@@ -240,18 +242,19 @@ def _check_security(table: Any, policies: list[Any]) -> Iterable[str]:
             yield "has no policy tenant_isolation"
     for policy in policies:
         if policy["name"] == "tenant_isolation" and column is not None:
-            yield from _check_isolation(policy, column)
+            yield from _check_isolation(name, policy, column)
             continue
         shape = (policy["command"], *policy["roles"])
         if EXTRA_POLICIES.get((name, policy["name"])) != shape:
             yield f"the policy {policy['name']} is not in the closed list of policies"
 
 
-def _check_isolation(policy: Any, column: str) -> Iterable[str]:
-    wanted = _CANONICAL.format(column=column)
-    if policy["using"] is None or " ".join(policy["using"].split()) != wanted:
+def _check_isolation(table: str, policy: Any, column: str) -> Iterable[str]:
+    bare = _BARE.format(column=column)
+    seen = bare if table in BATCHED_TABLES else _WRAPPED.format(column=column)
+    if policy["using"] is None or " ".join(policy["using"].split()) != seen:
         yield "tenant_isolation's USING is not the canonical comparison"
-    if policy["check"] is None or " ".join(policy["check"].split()) != wanted:
+    if policy["check"] is None or " ".join(policy["check"].split()) != bare:
         yield "tenant_isolation's WITH CHECK is not the canonical comparison"
     if (policy["command"], policy["permissive"], policy["roles"]) != ("*", True, ["public"]):
         yield "tenant_isolation must hold for every command and every role"

@@ -7,6 +7,7 @@ of `payengine.storage.lint`; a policy or a column for another role is added here
 from __future__ import annotations
 
 __all__ = [
+    "BATCHED_TABLES",
     "EXTRA_POLICIES",
     "QUEUE_TABLES",
     "ROLES",
@@ -58,6 +59,21 @@ SHARED_GRANTS: dict[str, frozenset[str]] = {
     ),
     "tenant": frozenset({"SELECT", "INSERT"}),
 }
+
+#: What statements read or change that pass from one tenant's scope to the next: their policies
+#: compare each row with the scope that holds then.
+BATCHED_TABLES = frozenset(
+    {
+        "customer",
+        "fraud_decision",
+        "fraud_event",
+        "fraud_label",
+        "fraud_list_key",
+        "idempotency_key",
+        "operation",
+        "payment",
+    }
+)
 
 #: (table, policy) → (command, role) of every policy beside `tenant_isolation`. Commands are
 #: PostgreSQL's letters: r SELECT, a INSERT, w UPDATE, d DELETE, * all.

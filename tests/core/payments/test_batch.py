@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +19,7 @@ from payengine.ids import new_id
 from payengine.payments import PaymentFilter, store
 from payengine.payments.batch import Opening, PaymentBatches
 from payengine.payments.findings import Finding
+from payengine.payments.inputs import FraudInput
 from payengine.payments.models import Attempt, Operation, Payment
 from payengine.payments.settle import Change, event_of, settle
 from payengine.payments.store import ATTEMPT, OPERATION, PAYMENT
@@ -262,7 +265,7 @@ async def test_no_scope_outlives_a_batch(database: Database) -> None:
 async def test_the_functions_write_every_column_that_the_records_have(servers: Servers) -> None:
     connection = await asyncpg.connect(servers.owner_url)
     try:
-        body = await connection.fetchval("SELECT prosrc FROM pg_proc WHERE proname = 'open_part'")
+        body = await connection.fetchval("SELECT prosrc FROM pg_proc WHERE proname = 'open_rows'")
         settles = await connection.fetchval(
             "SELECT prosrc FROM pg_proc WHERE proname = 'settle_payments'"
         )
@@ -280,9 +283,9 @@ async def test_the_functions_write_every_column_that_the_records_have(servers: S
         found = re.search(rf"INSERT INTO {table} \(tenant_id,([^)]*)\)", body)
         assert found is not None
         assert {name.strip() for name in found[1].split(",")} == set(columns.names)
-    for row, moves in (("paid", store._PAYMENT_MOVES), ("asked", store._OPERATION_MOVES)):
-        assigned = set(re.findall(rf"(\w+) = {row}\.\1\b(?! AND)", settles)) - {"id"}
-        assert assigned == set(moves)
+    halves = settles.split("INSERT INTO operation")
+    for half, moves in zip(halves, (store._PAYMENT_MOVES, store._OPERATION_MOVES), strict=True):
+        assert set(re.findall(r"(\w+) = excluded\.\1\b", half)) == set(moves)
 
 
 async def test_bad_customers_of_one_shop_do_not_spoil_the_payments_of_another(
@@ -296,3 +299,51 @@ async def test_bad_customers_of_one_shop_do_not_spoil_the_payments_of_another(
     results = await asyncio.gather(*paid, *(bad() for _ in range(20)))
     assert {each.payment.status for each in results if each} == {"CAPTURED"}
     assert await shop.engine.payments.page(shop.context, PaymentFilter(), first=10) == []
+
+
+async def transactions(database: Database, shops: Sequence[Shop], table: str) -> int:
+    """How many transactions have written the rows of a table as they now stand."""
+    found = set()
+    for one in shops:
+        async with database.tenant(one.context.tenant_id) as session:
+            of_tenant = "SELECT xmin::text AS made_by FROM {} WHERE tenant_id = $1"
+            sql = of_tenant.format(table)
+            found |= {row["made_by"] for row in await session.fetch(sql, one.context.tenant_id)}
+    return len(found)
+
+
+async def test_payments_of_one_moment_share_their_commits(shop: Shop, other_shop: Shop) -> None:
+    """Were a batch refused, each of its payments would be written alone, as well and dearer."""
+    shops = (shop, other_shop)
+    results = await asyncio.gather(*(one.pay(500 + n) for n in range(20) for one in shops))
+    assert {each.payment.status for each in results} == {"CAPTURED"}
+    for table in ("attempt", "payment"):
+        assert await transactions(shop.engine.database, shops, table) < len(results)
+
+
+async def test_what_triggers_write_for_a_batch_is_written_for_each_tenant(
+    shop: Shop, other_shop: Shop
+) -> None:
+    """A trigger runs when its statement has passed on to the last tenant's scope."""
+    shops = (shop, other_shop)
+    database = shop.engine.database
+    tokens = ["tok_visa", "tok_decline_lost_card", "tok_fraud_review"] * 4
+    results = await asyncio.gather(
+        *(
+            one.pay(500, token=token, fraud=FraudInput(card_fingerprint=f"card-{number}"))
+            for number, token in enumerate(tokens)
+            for one in shops
+        )
+    )
+    statuses = Counter(each.payment.status for each in results)
+    assert statuses == {"CAPTURED": 8, "DECLINED": 8, "IN_REVIEW": 8}
+    for table in ("attempt", "payment"):
+        assert await transactions(database, shops, table) < len(results)
+    for one in shops:
+        told = await rows(database, one.context, "fraud_event")
+        # An authorization that is held for review has succeeded.
+        assert Counter(row["declined"] for row in told) == {True: 4, False: 8}
+        held = {row["payment_id"] for row in await rows(database, one.context, "review")}
+        mine = {each.payment.id for each in results if each.payment.status == "IN_REVIEW"}
+        assert len(held) == 4
+        assert held < mine

@@ -15,12 +15,12 @@ _SOUND = (
     " PRIMARY KEY (tenant_id, id));"
 )
 _POLICY = (
-    "CREATE POLICY tenant_isolation ON planted USING ({0}) WITH CHECK ({0});"
+    "CREATE POLICY tenant_isolation ON planted USING ({0}) WITH CHECK ({1});"
     "ALTER TABLE planted ENABLE ROW LEVEL SECURITY; ALTER TABLE planted FORCE ROW LEVEL SECURITY;"
 )
 _TENANT = "tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
 _BARE = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid"
-_TABLE = _SOUND + _POLICY.format(_TENANT)
+_TABLE = _SOUND + _POLICY.format(_TENANT, _BARE)
 
 #: What is done to the sound database → words of the fault that must be named.
 PLANTED = {
@@ -57,11 +57,13 @@ PLANTED = {
     "DROP POLICY tenant_isolation ON payment": "payment: has no policy tenant_isolation",
     "ALTER POLICY tenant_isolation ON payment USING (true)": "payment: tenant_isolation's USING",
     "ALTER POLICY tenant_isolation ON payment WITH CHECK (true)": "tenant_isolation's WITH CHECK",
-    f"ALTER POLICY tenant_isolation ON payment USING ({_BARE})": "tenant_isolation's USING",
+    f"ALTER POLICY tenant_isolation ON payment USING ({_TENANT})": "tenant_isolation's USING",
+    f"ALTER POLICY tenant_isolation ON attempt USING ({_BARE})": "tenant_isolation's USING",
+    f"ALTER POLICY tenant_isolation ON attempt WITH CHECK ({_TENANT})": "tenant_isolation's WITH",
     "ALTER POLICY tenant_isolation ON payment TO payengine_app": "must hold for every command",
     "ALTER POLICY tenant_isolation ON directory USING (true)": "directory: tenant_isolation's",
     f"DROP POLICY tenant_isolation ON payment; CREATE POLICY tenant_isolation ON payment"
-    f" AS RESTRICTIVE USING ({_TENANT}) WITH CHECK ({_TENANT})": "must hold for every command",
+    f" AS RESTRICTIVE USING ({_BARE}) WITH CHECK ({_BARE})": "must hold for every command",
     "CREATE POLICY anything ON payment USING (true)": "policy anything is not in the closed list",
     "CREATE POLICY worker_queue ON customer FOR SELECT TO payengine_worker USING (true)": (
         "customer: the policy worker_queue is not in"
