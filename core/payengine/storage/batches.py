@@ -1,9 +1,9 @@
 """How do many writers share one commit?
 
 Whoever comes while a batch is being written waits for the next one, and nobody waits for company:
-one writer alone is written at once. A batch is all or nothing. Where the database refuses it, each
-of its members is told so and writes for itself; where the connection is lost, nobody knows what
-became of it, and each is told that.
+one writer alone is written at once, and of many a half goes first. A batch is all or nothing. Where
+the database refuses it, each of its members is told so and writes for itself; where the connection
+is lost, nobody knows what became of it, and each is told that.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ __all__ = ["BatchRefused", "Batches"]
 #: A batch costs as much as several of its members do, so that waiting for the one under way is
 #: cheaper than another one beside it, until so many wait that they fill it well.
 _CROWD = 32
+
+#: Of more than this, a batch takes one half: whoever is answered together asks again together, and
+#: then this process and the database would take turns instead of working at the same time.
+_SHARED = 8
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -77,7 +81,8 @@ class Batches(Generic[ItemT, ResultT]):
             self._busy -= 1
 
     async def _write_some(self) -> None:
-        size = min(len(self._waiting), self._largest)
+        waiting = len(self._waiting)
+        size = min(waiting, max(_SHARED, -(-waiting // 2)), self._largest)
         taken = [self._waiting.popleft() for _ in range(size)]
         record, token = timings.begin()
         try:

@@ -38,7 +38,7 @@ async def test_one_alone_is_written_at_once() -> None:
     assert writer.batches == [[21]]
 
 
-async def test_who_comes_meanwhile_goes_together_and_each_gets_its_own_result() -> None:
+async def test_who_comes_meanwhile_goes_in_halves_and_each_gets_its_own_result() -> None:
     writer = _Writer()
     writer.go_on.clear()
     batches: Batches[int, int] = Batches(writer.write, largest=64, at_once=1)
@@ -48,7 +48,8 @@ async def test_who_comes_meanwhile_goes_together_and_each_gets_its_own_result() 
     await asyncio.sleep(0)
     writer.go_on.set()
     assert await asyncio.gather(first, *others) == [2 * n for n in range(31)]
-    assert writer.batches == [[0], list(range(1, 31))]
+    taken = [range(1), range(1, 16), range(16, 24), range(24, 31)]
+    assert writer.batches == [list(each) for each in taken]
 
 
 async def test_a_batch_is_no_larger_than_allowed() -> None:
