@@ -3,8 +3,8 @@
 -- rows, and the policies of what is written here compare each row with the scope that holds when
 -- its turn comes. A row of another tenant than the scope's is refused as ever; nothing here runs
 -- with more rights than its caller. The planner is told that a batch is small: it must not plan for
--- it by scanning whole tables. A batch waits for nobody's lock for long. What follows `ended_at` is the
--- commit.
+-- it by scanning whole tables. A batch waits for nobody's lock for long. What follows `ended_at` is
+-- the commit.
 -- A row leaves out what equals the record's default, as most of a new payment does: to read it costs
 -- more than to fill it in.
 -- What is looked up is a scalar subquery, and no EXISTS: of that, a planner that is not told how

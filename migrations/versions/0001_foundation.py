@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alembic import context, op
+from payengine.storage.isolate import PARTS
 
 revision = "0001"
 down_revision = None
@@ -50,11 +51,6 @@ _SCOPE = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 #: statements pass from one tenant's scope to the next.
 _CURRENT = f"(SELECT {_SCOPE})"
 _BATCHED = ("customer", "idempotency_key", "operation", "payment")
-#: Goes through the tenants of a batch and sets the scope of each before its rows.
-_PARTS = (
-    "jsonb_array_elements(given) AS part CROSS JOIN LATERAL "
-    "set_config('app.tenant_id', part ->> 'tenant_id', true) AS scope"
-)
 
 #: A copy, as of this revision, of `payengine.payments.transitions`.
 _OPERATION = {
@@ -245,7 +241,7 @@ def _batch() -> None:
     """What writes many payments, or places events, by one message with the caller's rights."""
     script = Path(__file__).with_name("0001_batches.sql").read_text(encoding="utf-8")
     for body in script.split("END $$;")[:-1]:
-        op.execute(f"{body}END $$".replace("{parts}", _PARTS))
+        op.execute(f"{body}END $$".replace("{parts}", PARTS))
     functions = {
         "open_rows(jsonb)": "payengine_app",
         "open_payments(jsonb)": "payengine_app",

@@ -214,6 +214,25 @@ async def test_a_row_that_has_moved_on_is_left_alone(database: Database) -> None
     assert len(await rows(database, tenant, "ledger_transfer")) == 4
 
 
+async def test_of_two_changes_of_one_payment_in_a_batch_the_first_counts(
+    database: Database,
+) -> None:
+    tenant = await make_tenant(database)
+    batches = PaymentBatches(database)
+    opened = opening(tenant)
+    assert await batches.open(opened)
+    changes = [(tenant.tenant_id, captured(opened)) for _ in range(2)]
+    assert await batches._settle(changes) == [True, False]
+    assert len(await rows(database, tenant, "ledger_tail")) == len(changes[0][1].postings)
+
+
+async def test_what_was_never_opened_is_not_settled(database: Database) -> None:
+    """Rows are found as conflicts: one that is not there must not be written."""
+    tenant = await make_tenant(database)
+    assert not await PaymentBatches(database).settle(tenant.tenant_id, captured(opening(tenant)))
+    assert await rows(database, tenant, "payment") == []
+
+
 async def test_an_operation_that_moved_on_alone_stops_the_whole_batch(database: Database) -> None:
     tenant = await make_tenant(database)
     batches = PaymentBatches(database)
