@@ -32,6 +32,11 @@ __all__ = ["Opening", "PaymentBatches", "Screened"]
 _LARGEST = 64
 _AT_ONCE = 2
 
+#: Where the past is read first, the database waits in the middle of the transaction for what is
+#: made of it: meanwhile it has time for another batch.
+_READING_CROWD = 8
+_READING_SHARED = 12
+
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """A payment with its first attempt, to be written under a new idempotency key.
@@ -97,6 +102,13 @@ class PaymentBatches:
         self.turns = Turns()
         self._openings = Batches(self._open, largest=_LARGEST, at_once=_AT_ONCE)
         self._screened = Batches(self._screen, largest=_LARGEST, at_once=_AT_ONCE)
+        self._recalling = Batches(
+            self._screen,
+            largest=_LARGEST,
+            at_once=_AT_ONCE,
+            crowd=_READING_CROWD,
+            shared=_READING_SHARED,
+        )
         self._changes = Batches(self._settle, largest=_LARGEST, at_once=_AT_ONCE)
 
     async def open(self, opening: Opening) -> bool:
@@ -113,7 +125,8 @@ class PaymentBatches:
         """The same, for a payment that fraud rules have a say in: its past is read and it becomes
         part of that in the transaction that writes it. Raises `DatabaseUnavailable`."""
         try:
-            return await self._screened.add(screened)
+            batches = self._screened if screened.reading is None else self._recalling
+            return await batches.add(screened)
         except BatchRefused:
             return False
 

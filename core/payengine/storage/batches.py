@@ -19,14 +19,6 @@ from payengine import timings
 
 __all__ = ["BatchRefused", "Batches"]
 
-#: A batch costs as much as several of its members do, so that waiting for the one under way is
-#: cheaper than another one beside it, until so many wait that they fill it well.
-_CROWD = 32
-
-#: Of more than this, a batch takes one half: whoever is answered together asks again together, and
-#: then this process and the database would take turns instead of working at the same time.
-_SHARED = 8
-
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -44,15 +36,22 @@ class Batches(Generic[ItemT, ResultT]):
         *,
         largest: int,
         at_once: int,
+        crowd: int = 32,
+        shared: int = 8,
     ) -> None:
         """At most `largest` items in a batch, and `at_once` batches at the same time.
 
-        Another batch begins beside those under way once `_CROWD` items wait for each of them: a
-        few large batches cost less than many small ones.
+        Another batch begins beside those under way once `crowd` items wait for each of them: a
+        batch costs as much as several of its members do, and a few large ones less than many small
+        ones. Of more than `shared` that wait, a batch takes one half: whoever is answered together
+        asks again together, and then this process and the database would take turns instead of
+        working at the same time.
         """
         self._write = write
         self._largest = largest
         self._at_once = at_once
+        self._crowd = crowd
+        self._shared = shared
         self._waiting: deque[tuple[ItemT, asyncio.Future[tuple[ResultT, timings.Timings]]]]
         self._waiting = deque()
         self._writers: set[asyncio.Task[None]] = set()
@@ -63,7 +62,7 @@ class Batches(Generic[ItemT, ResultT]):
         written: asyncio.Future[tuple[ResultT, timings.Timings]]
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
-        if self._busy < self._at_once and len(self._waiting) > self._busy * _CROWD:
+        if self._busy < self._at_once and len(self._waiting) > self._busy * self._crowd:
             # Counted by hand: a task that has ended is still in the set until the loop's next turn.
             self._busy += 1
             writer = asyncio.create_task(self._work())
@@ -82,7 +81,7 @@ class Batches(Generic[ItemT, ResultT]):
 
     async def _write_some(self) -> None:
         waiting = len(self._waiting)
-        size = min(waiting, max(_SHARED, -(-waiting // 2)), self._largest)
+        size = min(waiting, max(self._shared, -(-waiting // 2)), self._largest)
         taken = [self._waiting.popleft() for _ in range(size)]
         record, token = timings.begin()
         try:

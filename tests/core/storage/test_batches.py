@@ -72,6 +72,18 @@ async def test_a_crowd_opens_a_second_batch_and_no_third() -> None:
     assert await asyncio.gather(*tasks) == [2 * n for n in range(40)]
 
 
+async def test_who_asks_for_smaller_crowds_and_larger_batches_gets_them() -> None:
+    writer = _Writer()
+    writer.go_on.clear()
+    batches: Batches[int, int] = Batches(writer.write, largest=64, at_once=2, crowd=4, shared=5)
+    tasks = [asyncio.create_task(batches.add(n)) for n in range(6)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert list(map(len, writer.batches)) == [5, 1]  # both under way
+    writer.go_on.set()
+    assert await asyncio.gather(*tasks) == [2 * n for n in range(6)]
+
+
 async def test_nobody_is_forgotten_when_writers_end_just_as_others_come() -> None:
     writer = _Writer()
     batches: Batches[int, int] = Batches(writer.write, largest=2, at_once=2)
