@@ -4,7 +4,8 @@ Of an attempt only those names and facts become part of the past that some rule 
 index more. The decision on it keeps all of them, though. When a rule is switched on, the past is
 brought up to what it reads from the decisions, the newest first, a few hundred at a time: a window
 is whole once it has been reached. What happened while no rule was on was never written down, and no
-rule will know it.
+rule will know it. The same is done where a tenant chooses another base currency: amounts that were
+in another are converted at the rates of now.
 """
 
 from __future__ import annotations
@@ -56,7 +57,12 @@ _FILL = f"""
             {_NAMES})
         SELECT $1, p.payment_id, p.number,
             (extract(epoch FROM (p.told ->> 'as_of')::timestamptz) * 1000000)::bigint,
-            (p.told ->> 'base_minor')::bigint,
+            CASE WHEN $8::text IS NULL THEN (p.told ->> 'amount_minor')::bigint
+                 WHEN p.told ->> 'base_currency' = $8 THEN (p.told ->> 'base_minor')::bigint
+                 ELSE coalesce(round((p.told ->> 'amount_minor')::numeric
+                          * ($9::jsonb -> (p.told ->> 'currency') ->> 0)::numeric
+                          / ($9::jsonb -> (p.told ->> 'currency') ->> 1)::numeric)::bigint,
+                      (p.told ->> 'amount_minor')::bigint) END,
             (SELECT o.status = 'declined' FROM attempt a
              JOIN operation o ON o.tenant_id = $1 AND o.attempt_id = a.id
              WHERE a.tenant_id = $1 AND a.payment_id = p.payment_id AND a.number = p.number
@@ -65,7 +71,9 @@ _FILL = f"""
              ORDER BY o.created_at DESC LIMIT 1),
             {_TOLD}
         FROM page p
-        ON CONFLICT (tenant_id, payment_id, number) DO UPDATE SET {_FILLED} WHERE {_LACKS}
+        ON CONFLICT (tenant_id, payment_id, number) DO UPDATE SET {_FILLED},
+            base_minor = excluded.base_minor
+        WHERE {_LACKS} OR e.base_minor <> excluded.base_minor
         RETURNING e.payment_id
     )
     SELECT (SELECT count(*) FROM page) AS seen, (SELECT count(*) FROM written) AS written,
@@ -116,7 +124,14 @@ class Backfill:
         here = (place["before_at"], place["payment_id"], place["number"])
         async with self._database.tenant(tenant_id) as session:
             page = await session.fetchrow(
-                _FILL, tenant_id, *here, at - _LONGEST, _PAGE, sorted(rules.kept)
+                _FILL,
+                tenant_id,
+                *here,
+                at - _LONGEST,
+                _PAGE,
+                sorted(rules.kept),
+                None if rules.base is None else rules.base.currency,
+                {} if rules.base is None else rules.base.scales(),
             )
             there, seen, written = here, 0, 0
             if page is not None:

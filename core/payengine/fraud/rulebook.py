@@ -25,11 +25,13 @@ from payengine.context import TenantContext
 from payengine.errors import Conflict, InputInvalid, NotFound
 from payengine.events.models import NewEvent
 from payengine.events.writing import insert_event
+from payengine.fraud.base import Base, read_base
 from payengine.fraud.compiled import compiled
 from payengine.fraud.evaluation import ActiveRule, Unusable
 from payengine.fraud.model.binding import BoundModels
 from payengine.fraud.plan import ENTITIES, FeaturePlan
 from payengine.fraud.settings import FraudSettings, parse_fraud_settings
+from payengine.fx.sources import PUSHED
 from payengine.ids import new_id
 from payengine.plugin.features import Feature
 from payengine.plugin.fraud import RuleMode, RuleStage
@@ -39,7 +41,7 @@ from payengine.screen import contains_card_number
 from payengine.storage import Database, Session
 from payengine.storage.columns import Columns
 
-__all__ = ["RuleVersion", "Rulebook", "Ruleset"]
+__all__ = ["RuleVersion", "Rulebook", "Ruleset", "ask_backfill"]
 
 _HELD_S = 5.0
 _REMEMBERED = 10_000
@@ -67,7 +69,8 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     with. `asked` are the rules whose code is not here: remote scorers and those of plugin hosts.
     `kept` are the names and facts of an attempt that any stage's rules want to know of later, and
     `remembered` those of them that have a past. `only_checks`: after the authorization no rule has
-    anything to say unless the issuer has checked the address or the code."""
+    anything to say unless the issuer has checked the address or the code. `base` is the currency
+    that amounts are compared in, where the tenant has named one."""
 
     rules: Mapping[RuleStage, tuple[ActiveRule, ...]]
     asked: Mapping[RuleStage, tuple[ActiveRule, ...]]
@@ -76,6 +79,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
     kept: frozenset[str] = frozenset()
     remembered: tuple[str, ...] = ()
     only_checks: bool = False
+    base: Base | None = None
 
     def is_idle(self, stage: RuleStage) -> bool:
         """Whether no rule has anything to say at this stage; what is said once the issuer has
@@ -188,7 +192,7 @@ class Rulebook:
                 raise Conflict(f"The rule {rule} was saved by someone else meanwhile.")
             if mode != "off":
                 # What it reads may not have been kept of the past: see `payengine.fraud.backfill`.
-                await session.execute(_BACKFILL, context.tenant_id, wall_now())
+                await ask_backfill(session, context.tenant_id)
             await insert_event(session, context.tenant_id, _told(saved))
         self.forget(context.tenant_id)
         return saved
@@ -230,9 +234,23 @@ class Rulebook:
             saved = await _newest(session, context.tenant_id)
             document = await session.fetchval(_SETTINGS, context.tenant_id)
             await self._models.refresh(session, context.tenant_id)
+            base = await self._base(session, context, _settings_of(document))
         if any(each.hosted for each in self._plugins.rules.values()):
             await asyncio.to_thread(self._ask_hosts, saved)
-        return self.assemble(context, saved, document)
+        return self.assemble(context, saved, document, base)
+
+    async def _base(
+        self, session: Session, context: TenantContext, settings: FraudSettings
+    ) -> Base | None:
+        if settings.base_currency is None:
+            return None
+        return await read_base(
+            session,
+            context.tenant_id,
+            settings.base_currency,
+            day=self._clock.now(context.tenant_id).date(),
+            sources=(PUSHED, *sorted(self._plugins.rate_sources)),
+        )
 
     def _ask_hosts(self, saved: Mapping[str, RuleVersion]) -> None:
         """Let the rules that run in plugin hosts say what they read: they keep it in mind."""
@@ -245,7 +263,11 @@ class Rulebook:
                     loaded.rule.features(parse_settings(loaded.manifest.settings, plain))
 
     def assemble(
-        self, context: TenantContext, saved: Mapping[str, RuleVersion], document: object = None
+        self,
+        context: TenantContext,
+        saved: Mapping[str, RuleVersion],
+        document: object = None,
+        base: Base | None = None,
     ) -> Ruleset:
         """The rules as these versions make them; also what a change would make of them."""
         local: dict[RuleStage, list[ActiveRule]] = {stage: [] for stage in _STAGES}
@@ -274,9 +296,15 @@ class Rulebook:
             asked={stage: tuple(rules) for stage, rules in asked.items()},
             plans=plans,
             settings=_settings_of(document),
+            base=base,
             only_checks=not asked["post_auth"]
             and all(each.manifest.needs_checks for each in local["post_auth"]),
         )
+
+
+async def ask_backfill(session: Session, tenant_id: uuid.UUID) -> None:
+    """Have the past brought up to what rules read now: see `payengine.fraud.backfill`."""
+    await session.execute(_BACKFILL, tenant_id, wall_now())
 
 
 def _told(saved: RuleVersion) -> NewEvent:

@@ -18,6 +18,7 @@ import msgspec
 from payengine.clock import Clock
 from payengine.context import TenantContext
 from payengine.fraud.asking import Asking, Asks
+from payengine.fraud.base import Base, based
 from payengine.fraud.decide import Decided, Evaluated, decide, drawn
 from payengine.fraud.decisions import Decision
 from payengine.fraud.evaluation import Evaluator
@@ -132,7 +133,8 @@ class Screening:
 
         `missing`: the past cannot be read; `as_told`: the context holds it already, as far as it
         was read. Rules that want more of it are not asked, and the decision is degraded. `asked`
-        is what was said by the rules whose code is not here.
+        is what was said by the rules whose code is not here. An amount that nobody can convert is
+        compared with those of another currency, and the decision is degraded, too.
         """
         began = time.perf_counter()
         if not missing and not as_told:
@@ -155,7 +157,9 @@ class Screening:
             decided=decided,
             evaluated=evaluated,
             number=number,
-            degraded=missing or any(each.error and each.mode == "live" for each in evaluated),
+            degraded=missing
+            or (rules.base is not None and context.base_currency != rules.base.currency)
+            or any(each.error and each.mode == "live" for each in evaluated),
             drawn=lucky,
             took_us=int((time.perf_counter() - began) * 1e6),
         )
@@ -189,13 +193,15 @@ def subject_context(
     method_kind: str,
     off_session: bool,
     metadata: Mapping[str, str],
+    base: Base | None = None,
     earlier: Mapping[str, Any] | None = None,
 ) -> FraudContext:
     """What the rules are told: names in place of whoever they stand for.
 
     `earlier` is what an earlier attempt of the payment was told, for all that this one does not
-    say. Amounts stand in the payment's own currency: nothing is converted.
+    say. `base` is the currency that amounts are compared in.
     """
+    base_minor, base_currency = based(base, amount_minor, currency)
     email = subject.email
     told: dict[str, Any] = {
         "card": _name(namer, "card", subject.card),
@@ -224,8 +230,8 @@ def subject_context(
         payment_id=payment_id,
         amount_minor=amount_minor,
         currency=currency,
-        base_minor=amount_minor,
-        base_currency=currency,
+        base_minor=base_minor,
+        base_currency=base_currency,
         method_kind=method_kind,
         off_session=off_session,
         metadata=MappingProxyType(dict(metadata)),  # type: ignore[arg-type]

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from payengine.errors import InputInvalid
+from payengine.errors import InputInvalid, UnknownCurrency
 from payengine.fraud.alerts import AlertLimits
+from payengine.money import currency as find_currency
 
 __all__ = ["FraudSettings", "SavedSettings", "parse_fraud_settings"]
 
@@ -31,6 +32,8 @@ class FraudSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     and others go through. Of what rules would block, a random `challenge_share` (None: 1 % in live
     worlds, none in test worlds) of at most `challenge_most_minor` is let go on by 3-D Secure
     instead, so that what is known of blocked payments is not only what the rules believe.
+
+    Rules compare and add up amounts in `base_currency`; without one, each in its own currency.
     """
 
     review_minutes: int = 24 * 60
@@ -40,6 +43,7 @@ class FraudSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     on_failure_above_minor: int = 0
     challenge_share: float | None = None
     challenge_most_minor: int = 50_000
+    base_currency: str | None = None
 
 
 class SavedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +71,11 @@ def parse_fraud_settings(plain: object) -> FraudSettings:
     if not 1 < limits.fraud_times <= 1_000 or not 0 < limits.stability <= 100:
         raise InputInvalid("These limits can never be reached.", path=("settings", "alerts"))
     _check_decisions(found)
+    if found.base_currency is not None:
+        try:
+            find_currency(found.base_currency)
+        except UnknownCurrency as problem:
+            raise InputInvalid(problem.message, path=("settings", "base_currency")) from None
     if not 1 <= limits.queue_age_minutes <= _LONGEST_QUEUE_MINUTES:
         raise InputInvalid("queue_age_minutes is 1 to 43200.", path=("settings", "alerts"))
     return found

@@ -15,6 +15,7 @@ import msgspec
 
 from payengine.context import TenantContext
 from payengine.events.writing import insert_event
+from payengine.fraud.base import based
 from payengine.fraud.decide import Decided, Evaluated
 from payengine.fraud.decisions import Decision, DecisionRow
 from payengine.fraud.keeping import decision_event, keep_decision, kept_decision, told_in
@@ -63,6 +64,7 @@ class Stages:
         rules = await self.rules(tenant, "payout")
         if rules is None:
             return None
+        base_minor, base_currency = based(rules.base, facts.amount_minor, facts.currency)
         context = FraudContext(
             tenant=str(tenant.tenant_id),
             stage="payout",
@@ -70,8 +72,8 @@ class Stages:
             payment_id=facts.payout_id,
             amount_minor=facts.amount_minor,
             currency=facts.currency,
-            base_minor=facts.amount_minor,
-            base_currency=facts.currency,
+            base_minor=base_minor,
+            base_currency=base_currency,
             method_kind="payout",
             seller=facts.seller,
             metadata=MappingProxyType(dict(facts.metadata)),  # type: ignore[arg-type]

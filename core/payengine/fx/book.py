@@ -8,7 +8,7 @@ last word holds. Date and source go with every rate that is given out.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from payengine.money import currency as find_currency
 from payengine.registry import RateDesk
 from payengine.storage import Database, Session
 
-__all__ = ["ASKING", "RateBook", "append_rates", "asking_handler", "stored_rate"]
+__all__ = ["ASKING", "RateBook", "append_rates", "asking_handler", "rates_into", "stored_rate"]
 
 _KIND = "rates.ask"
 #: The sources set rates once a day, in their afternoons: whichever it is, this is soon after.
@@ -54,7 +54,7 @@ _KNOWN = """
     SELECT DISTINCT ON (source, base, day, currency) source, base, day, currency, rate
     FROM fx_rate
     WHERE tenant_id = $1 AND source = ANY ($2) AND day BETWEEN $3 AND $4
-      AND (currency = ANY ($5) OR base = ANY ($5))
+      AND ($5::text[] IS NULL OR currency = ANY ($5) OR base = ANY ($5))
     ORDER BY source, base, day, currency, told_at DESC, id DESC
 """
 
@@ -110,12 +110,41 @@ async def stored_rate(
         day,
         [source, target],
     )
+    found = _first(_by_source(rows), sources, day, source, target)
+    if found is None:
+        raise RateNotAvailable
+    return found
+
+
+async def rates_into(
+    session: Session, tenant_id: uuid.UUID, *, day: date, target: str, sources: Sequence[str]
+) -> dict[str, DatedRate]:
+    """Units of `target` for 1 of each currency of which that is known, by its code.
+
+    Each by the first of `sources` that knows it; raises `UnknownCurrency`.
+    """
+    find_currency(target)
+    since = day - timedelta(days=MAX_AGE_DAYS)
+    rows = await session.fetch(_KNOWN, tenant_id, list(sources), since, day, None)
     told = _by_source(rows)
+    known = {code for row in rows for code in (row["base"], row["currency"])} - {target}
+    found = {code: _first(told, sources, day, code, target) for code in sorted(known)}
+    return {code: rate for code, rate in found.items() if rate is not None}
+
+
+def _first(
+    told: Mapping[tuple[str, str], DailyRates],
+    sources: Sequence[str],
+    day: date,
+    source: str,
+    target: str,
+) -> DatedRate | None:
     for name in sources:
-        found = _newest([each for (of, _), each in told.items() if of == name], day, source, target)
+        books = [each for (of, _), each in told.items() if of == name]
+        found = _newest(books, day, source, target)
         if found is not None:
             return found
-    raise RateNotAvailable
+    return None
 
 
 def _by_source(rows: Sequence[Any]) -> dict[tuple[str, str], DailyRates]:

@@ -112,7 +112,7 @@ class Answered:
         if fraud is None or not rules.asked["post_auth"]:
             return ()
         async with self._means.database.tenant(context.tenant_id) as session:
-            _, told = await told_context(session, context.tenant_id, payment)
+            _, told = await told_context(session, context.tenant_id, payment, rules.base)
         asking: Asking = fraud.asking
         return await asking.ask(context, rules.asked["post_auth"], _after(told, finding))
 
@@ -128,7 +128,7 @@ class Answered:
         asked: Sequence[Evaluated] = (),
     ) -> Judged | None:
         """What the rules make of the change; None where they have nothing to say."""
-        number, told = await told_context(session, context.tenant_id, change.payment)
+        number, told = await told_context(session, context.tenant_id, change.payment, rules.base)
         decision = self.judge(context, rules, told, finding, number=number, asked=asked)
         if decision is None:
             return None

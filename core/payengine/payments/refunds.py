@@ -15,6 +15,7 @@ import msgspec
 from payengine.clock import wall_now
 from payengine.context import TenantContext
 from payengine.errors import FraudRefused, NotFound
+from payengine.fraud.base import Base, based
 from payengine.fraud.decisions import Decision
 from payengine.fraud.keeping import kept_decision
 from payengine.fraud.stages import Stages
@@ -59,7 +60,7 @@ class RefundScreen:
         async with self._means.database.tenant(context.tenant_id) as session:
             if await self._is_known(session, context, request):
                 return
-            told, number = await self._told(session, context, request, plan, at=at)
+            told, number = await self._told(session, context, request, plan, rules.base, at=at)
             recalled, missing = await stages.recall(session, context, rules, told)
         decision = await stages.judge(
             context, rules, told, recalled, missing=missing, number=number
@@ -85,6 +86,7 @@ class RefundScreen:
         context: TenantContext,
         request: RefundPayment,
         plan: Planner,
+        base: Base | None,
         *,
         at: datetime,
     ) -> tuple[FraudContext, int]:
@@ -96,10 +98,16 @@ class RefundScreen:
         payment, operations = found
         planned = plan(payment, operations, at)
         amount = payment.amount_minor if planned is None else planned.amount_minor
-        _, told = await told_context(session, tenant_id, payment)
+        _, told = await told_context(session, tenant_id, payment, base)
         last = await kept_decision(session, tenant_id, payment.id, "refund")
+        base_minor, base_currency = based(base, amount, payment.currency)
         about = msgspec.structs.replace(
-            told, stage="refund", as_of=at, amount_minor=amount, base_minor=amount
+            told,
+            stage="refund",
+            as_of=at,
+            amount_minor=amount,
+            base_minor=base_minor,
+            base_currency=base_currency,
         )
         return about, 1 + (last.number if last is not None else 0)
 

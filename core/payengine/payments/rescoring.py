@@ -19,6 +19,7 @@ import structlog
 from payengine.context import TenantContext
 from payengine.events.models import NewEvent
 from payengine.events.writing import insert_event
+from payengine.fraud.base import rebased
 from payengine.fraud.decide import STRENGTH
 from payengine.fraud.decisions import Decision, DecisionRow
 from payengine.fraud.past import read_past, record_past
@@ -67,6 +68,10 @@ _END = """
 """
 _IS_PAST = """
     SELECT true FROM fraud_event WHERE tenant_id = $1 AND payment_id = $2 AND number = $3
+"""
+_CONVERT = """
+    UPDATE fraud_event SET base_minor = $4
+    WHERE tenant_id = $1 AND payment_id = $2 AND number = $3 AND base_minor <> $4
 """
 _SHOW = f"""
     UPDATE payment SET needs_review = true, version = version + 1, updated_at = $3
@@ -146,7 +151,13 @@ class Rescoring:
             "payment_id": row.payment_id,
             "metadata": payment.metadata,
         }
-        told = msgspec.convert(row.document["context"] | named, FraudContext)
+        before = msgspec.convert(row.document["context"] | named, FraudContext)
+        told = rebased(before, rules.base)
+        if told.base_currency != before.base_currency:
+            async with self._means.database.tenant(tenant_id) as session:
+                await session.execute(
+                    _CONVERT, tenant_id, row.payment_id, row.number, told.base_minor
+                )
         if not set(rules.plans["pre_auth"].key) - set(told.features):
             return told
         before = msgspec.structs.replace(

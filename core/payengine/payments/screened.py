@@ -110,6 +110,7 @@ class Screen:
             method_kind=route.tender.method.kind,
             off_session=payment.off_session,
             metadata=payment.metadata,
+            base=rules.base,
             earlier=earlier,
         )
         claim = None

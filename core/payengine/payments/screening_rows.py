@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from payengine.fraud.base import Base, rebased
 from payengine.fraud.decisions import DecisionRow
 from payengine.payments.models import Payment
 from payengine.plugin.fraud import FraudContext
@@ -40,15 +41,15 @@ async def told_before(
 
 
 async def told_context(
-    session: Session, tenant_id: uuid.UUID, payment: Payment
+    session: Session, tenant_id: uuid.UUID, payment: Payment, base: Base | None
 ) -> tuple[int, FraudContext]:
     """The number of the last decision on the payment, 1 where there is none, and what the rules
-    were told for it, features included; else what its own row says."""
+    were told for it, features included; else what its own row says. Amounts are in `base`."""
     named = {"tenant": str(tenant_id), "payment_id": payment.id, "metadata": payment.metadata}
     before = await told_before(session, tenant_id, payment.id)
     if before is not None:
-        return before[0], msgspec.convert(before[1] | named, FraudContext)
-    return 1, FraudContext(
+        return before[0], rebased(msgspec.convert(before[1] | named, FraudContext), base)
+    own = FraudContext(
         tenant=str(tenant_id),
         stage="pre_auth",
         as_of=payment.created_at,
@@ -62,3 +63,4 @@ async def told_context(
         customer=payment.customer_id,
         metadata=dict(payment.metadata),
     )
+    return 1, rebased(own, base)

@@ -30,6 +30,8 @@ def test_the_defaults_are_settings() -> None:
         {"alerts": {"rule_errors": -1}},
         {"alerts": {"queue_age_minutes": 0}},
         {"alerts": {"perhaps": 1}},
+        {"base_currency": "euro"},
+        {"base_currency": "XXQ"},
         {"unknown": 1},
     ],
 )

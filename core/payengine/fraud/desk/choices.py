@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ from payengine.errors import Conflict, InputInvalid
 from payengine.events.models import NewEvent
 from payengine.events.writing import insert_event
 from payengine.fraud.desk.words import check_reason
+from payengine.fraud.rulebook import ask_backfill
 from payengine.fraud.settings import FraudSettings, SavedSettings, parse_fraud_settings
 from payengine.idempotency import check_key, claim, fingerprint
 from payengine.ids import new_id
@@ -54,7 +56,10 @@ class ConfigureFraud(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_settings(session: Session, tenant_id: uuid.UUID) -> FraudSettings:
     """What holds; the defaults where nothing was saved, or what was cannot be read any more."""
-    row = await session.fetchrow(_NEWEST, tenant_id, 1)
+    return _parsed(await session.fetchrow(_NEWEST, tenant_id, 1))
+
+
+def _parsed(row: Any) -> FraudSettings:
     if row is None:
         return FraudSettings()
     try:
@@ -121,6 +126,7 @@ class Choices:
                 row = await session.fetchrow(_ONE, context.tenant_id, int(earlier))
                 assert row is not None
                 return _SAVED.read(row)
+            before = _parsed(last)
             if version > _MOST_VERSIONS:
                 raise Conflict(f"A tenant has at most {_MOST_VERSIONS} versions.")
             saved = SavedSettings(
@@ -131,6 +137,8 @@ class Choices:
                 created_at=now,
             )
             await session.execute(_SAVE, context.tenant_id, *_SAVED.values(saved))
+            if parsed.base_currency != before.base_currency:
+                await ask_backfill(session, context.tenant_id)
             await insert_event(session, context.tenant_id, _told(saved, at=now))
         self._changed(context.tenant_id)
         self._nudge()
