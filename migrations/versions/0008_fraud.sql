@@ -77,6 +77,18 @@ CREATE TABLE fraud_rule (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, rule, version)
 );
+-- @@ function
+-- What every rule said, of a decision's document; `payengine.fraud.spelling` reads the same.
+CREATE FUNCTION fraud_said(document jsonb) RETURNS SETOF jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT value FROM jsonb_array_elements(document -> 'verdicts')
+    UNION ALL
+    SELECT jsonb_build_object('verdict', verdict, 'rule', substring(word FROM '^[^@=]*'),
+        'version', coalesce(substring(word FROM '@([0-9]+)')::integer, 0),
+        'took_us', substring(word FROM '=([0-9]+)')::integer)
+    FROM jsonb_each_text(document -> 'plain') AS plain (verdict, words),
+        string_to_table(words, ' ') AS word
+$$
+-- @@ tables
 CREATE TYPE fraud_window AS (
     want text, length bigint, newest bigint, passes text, below bigint, fact text
 );

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from payengine.fraud.decide import Decided, Evaluated
+from payengine.fraud.spelling import spelled_context, spelled_verdicts
 from payengine.plugin.fraud import FraudContext, RuleStage, VerdictKind
 
 __all__ = ["Decision", "DecisionRow"]
@@ -45,18 +46,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     overruled: str = ""
 
     def row(self, *, at: datetime) -> DecisionRow:
-        """How it is kept. What a client put into the metadata is kept with the payment only."""
-        context = {
-            name: value for name in _CONTEXT if (value := getattr(self.context, name)) is not None
-        }
-        context["features"] = dict(self.context.features)
+        """How it is kept; `payengine.fraud.spelling` reads what it says."""
+        decided = self.decided
         document: dict[str, Any] = {
-            "context": context,
-            "verdicts": self.evaluated,
-            "by": list(self.decided.by),
-            "score": self.decided.score,
+            "context": spelled_context(self.context),
             "took_us": self.took_us,
+            **spelled_verdicts(self.evaluated),
         }
+        if decided.verdict not in ("abstain", "allow"):  # else whoever said so
+            document["by"] = list(decided.by)
+        if decided.score is not None:
+            document["score"] = decided.score
         if self.drawn:
             document["drawn"] = True
         if self.overruled:
@@ -70,10 +70,3 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             document=document,
             decided_at=at,
         )
-
-
-_CONTEXT = tuple(
-    name
-    for name in FraudContext.__struct_fields__
-    if name not in ("tenant", "payment_id", "metadata", "features", "test_token")
-)

@@ -10,12 +10,13 @@ import msgspec
 
 from payengine.events.models import NewEvent
 from payengine.fraud.decisions import Decision, DecisionRow
+from payengine.fraud.spelling import told_in
 from payengine.ids import new_id
 from payengine.plugin.fraud import FraudContext, RuleStage
 from payengine.storage import Session
 from payengine.storage.columns import Columns
 
-__all__ = ["decision_event", "keep_decision", "kept_decision", "told_in"]
+__all__ = ["context_of", "decision_event", "keep_decision", "kept_decision"]
 
 _DECISION = Columns(DecisionRow)
 
@@ -44,10 +45,10 @@ async def kept_decision(
     return None if found is None else _DECISION.read(found)
 
 
-def told_in(row: DecisionRow, *, tenant_id: uuid.UUID) -> FraudContext:
+def context_of(row: DecisionRow, *, tenant_id: uuid.UUID) -> FraudContext:
     """What the rules were told for a decision, but for the metadata, which is not kept here."""
     named = {"tenant": str(tenant_id), "payment_id": row.payment_id}
-    return msgspec.convert(row.document["context"] | named, FraudContext)
+    return msgspec.convert(told_in(row.document["context"]) | named, FraudContext)
 
 
 def decision_event(decision: Decision, *, at: datetime) -> NewEvent | None:

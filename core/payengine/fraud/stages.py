@@ -16,12 +16,13 @@ import msgspec
 from payengine.context import TenantContext
 from payengine.events.writing import insert_event
 from payengine.fraud.base import based
-from payengine.fraud.decide import Decided, Evaluated
+from payengine.fraud.decide import Decided, Evaluated, decide
 from payengine.fraud.decisions import Decision, DecisionRow
-from payengine.fraud.keeping import decision_event, keep_decision, kept_decision, told_in
+from payengine.fraud.keeping import context_of, decision_event, keep_decision, kept_decision
 from payengine.fraud.past import Recalled, read_past
 from payengine.fraud.rulebook import Ruleset
 from payengine.fraud.screening import Screening, Subject, with_past
+from payengine.fraud.spelling import said_in
 from payengine.fraud.tokens import NOBODY
 from payengine.plugin.fraud import FraudContext, RuleStage
 from payengine.storage import Database, Session
@@ -140,10 +141,12 @@ class Stages:
 
 def _read(row: DecisionRow, tenant: TenantContext) -> Decision:
     document = row.document
+    said = said_in(document)
+    by = decide(said).by if "by" not in document else tuple(document["by"])
     return Decision(
-        context=told_in(row, tenant_id=tenant.tenant_id),
-        decided=Decided(verdict=row.verdict, by=tuple(document["by"]), score=document.get("score")),
-        evaluated=tuple(msgspec.convert(document["verdicts"], list[Evaluated])),
+        context=context_of(row, tenant_id=tenant.tenant_id),
+        decided=Decided(verdict=row.verdict, by=by, score=document.get("score")),
+        evaluated=said,
         number=row.number,
         degraded=row.degraded,
         took_us=document.get("took_us", 0),

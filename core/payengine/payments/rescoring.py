@@ -25,6 +25,7 @@ from payengine.fraud.decisions import Decision, DecisionRow
 from payengine.fraud.past import read_past, record_past
 from payengine.fraud.rulebook import Ruleset
 from payengine.fraud.screening import Screening, Subject, with_past
+from payengine.fraud.spelling import told_in
 from payengine.fraud.tokens import NOBODY
 from payengine.ids import new_id
 from payengine.payments import store
@@ -151,7 +152,7 @@ class Rescoring:
             "payment_id": row.payment_id,
             "metadata": payment.metadata,
         }
-        before = msgspec.convert(row.document["context"] | named, FraudContext)
+        before = msgspec.convert(told_in(row.document["context"]) | named, FraudContext)
         told = rebased(before, rules.base)
         if told.base_currency != before.base_currency:
             async with self._means.database.tenant(tenant_id) as session:
@@ -160,11 +161,11 @@ class Rescoring:
                 )
         if not set(rules.plans["pre_auth"].key) - set(told.features):
             return told
-        before = msgspec.structs.replace(
+        anew = msgspec.structs.replace(
             told, stage="pre_auth", as_of=self._means.clock.now(tenant_id)
         )
         reading = fraud.reading(
-            before, rules, Subject(), NOBODY, tenant_id=tenant_id, number=row.number
+            anew, rules, Subject(), NOBODY, tenant_id=tenant_id, number=row.number
         )
         recalled = None
         if reading is not None:
@@ -174,7 +175,7 @@ class Rescoring:
                 if recalled is not None and not is_past:
                     # It was never seen by those who came after; from now on it is.
                     await record_past(session, tenant_id, recalled)
-        known = dict(with_past(before, rules, recalled).features) | told.features
+        known = dict(with_past(anew, rules, recalled).features) | told.features
         return msgspec.structs.replace(told, features=known)
 
     async def _end(

@@ -9,6 +9,7 @@ import msgspec
 
 from payengine.fraud.base import Base, rebased
 from payengine.fraud.decisions import DecisionRow
+from payengine.fraud.spelling import told_in
 from payengine.payments.models import Payment
 from payengine.plugin.fraud import FraudContext
 from payengine.storage import Session
@@ -37,7 +38,7 @@ async def told_before(
 ) -> tuple[int, dict[str, Any]] | None:
     """The number of the last decision on the payment, and what the rules were told for it."""
     found = await session.fetchrow(_TOLD, tenant_id, payment_id)
-    return None if found is None else (found["number"], found["told"])
+    return None if found is None else (found["number"], told_in(found["told"]))
 
 
 async def told_context(

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from payengine.errors import TransitionRefused
 from payengine.fraud import evaluation
 from payengine.fraud.past import entity_lock
+from payengine.fraud.spelling import said_in, told_in
 from payengine.payments import CapturePayment, ConfirmPayment, FraudInput, MethodInput, VoidPayment
 from payengine.plugin import FraudContext, RuleVerdict, distinct, velocity
 
@@ -88,12 +90,18 @@ async def only(shop: Shop, *names: str) -> None:
 
 async def decisions(shop: Shop, payment_id: str | None = None) -> list[Any]:
     async with shop.engine.database.tenant(shop.context.tenant_id) as session:
-        return await session.fetch(
+        rows = await session.fetch(
             "SELECT * FROM fraud_decision WHERE tenant_id = $1"
             " AND payment_id = coalesce($2, payment_id) ORDER BY payment_id, number",
             shop.context.tenant_id,
             payment_id,
         )
+    return [{**row, "document": _read(row["document"])} for row in rows]
+
+
+def _read(document: dict[str, Any]) -> dict[str, Any]:
+    said = msgspec.to_builtins(said_in(document))
+    return {**document, "context": told_in(document["context"]), "verdicts": said}
 
 
 @asynccontextmanager

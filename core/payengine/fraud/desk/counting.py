@@ -14,6 +14,7 @@ from typing import Any
 from payengine.fraud.alerts import RuleTally, Slot
 from payengine.fraud.drift import bin_of, score_bin
 from payengine.fraud.memory import microseconds
+from payengine.fraud.spelling import told_in
 from payengine.storage import Session
 
 __all__ = ["SAMPLE", "count_slot"]
@@ -42,13 +43,13 @@ _RULES = """
         count(*) FILTER (WHERE said ->> 'verdict' NOT IN ('abstain', 'allow')) AS hits,
         count(*) FILTER (WHERE coalesce(said ->> 'error', '') <> '') AS errors
     FROM fraud_decision AS decision,
-        LATERAL jsonb_array_elements(decision.document -> 'verdicts') AS said
+        LATERAL fraud_said(decision.document) AS said
     WHERE decision.tenant_id = $1 AND decision.decided_at >= $2 AND decision.decided_at < $3
     GROUP BY said ->> 'rule'
 """
 
 _SAMPLED = """
-    SELECT document -> 'verdicts' AS verdicts, document -> 'context' -> 'features' AS features
+    SELECT document -> 'verdicts' AS verdicts, document -> 'context' AS context
     FROM fraud_decision
     WHERE tenant_id = $1 AND decided_at >= $2 AND decided_at < $3
     ORDER BY decided_at DESC LIMIT $4
@@ -92,7 +93,7 @@ def _distribute(slot: Slot, rows: list[Any]) -> None:
         for said in row["verdicts"] or ():
             if said.get("score") is not None:
                 scores.setdefault(said["rule"], Counter())[score_bin(said["score"])] += 1
-        for name, value in (row["features"] or {}).items():
+        for name, value in told_in(row["context"] or {})["features"].items():
             features.setdefault(name, Counter())[bin_of(value)] += 1
     slot.scores = {name: dict(bins) for name, bins in scores.items()}
     slot.features = {name: dict(bins) for name, bins in features.items()}

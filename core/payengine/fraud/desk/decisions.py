@@ -16,6 +16,7 @@ import msgspec
 from payengine.context import TenantContext
 from payengine.errors import CursorInvalid
 from payengine.fraud.decide import Evaluated, decide
+from payengine.fraud.spelling import said_in, told_in
 from payengine.plugin.fraud import RuleStage, VerdictKind
 from payengine.storage import Database
 
@@ -111,8 +112,8 @@ def read_decision(row: Any) -> Decision:
         verdict=row["verdict"],
         degraded=row["degraded"],
         decided_at=row["decided_at"],
-        rules=_rules(document),
-        context=document.get("context") or {},
+        rules=said_in(document),
+        context=told_in(document.get("context") or {}),
         score=document.get("score"),
         drawn=document.get("drawn", False),
         took_us=document.get("took_us") or 0,
@@ -162,10 +163,6 @@ class Decisions:
         return [read_decision(row) for row in rows]
 
 
-def _rules(document: dict[str, Any]) -> tuple[Evaluated, ...]:
-    return tuple(msgspec.convert(document.get("verdicts") or [], list[Evaluated]))
-
-
 def _rescored(row: Any) -> Rescored | None:
     if row["ended_at"] is None or row["again"] is None:
         return None
@@ -173,7 +170,7 @@ def _rescored(row: Any) -> Rescored | None:
     return Rescored(
         verdict=row["again"],
         at=row["ended_at"],
-        rules=_rules(document),
+        rules=said_in(document),
         score=document.get("score"),
     )
 

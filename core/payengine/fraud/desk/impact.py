@@ -17,11 +17,11 @@ import msgspec
 
 from payengine.context import TenantContext
 from payengine.errors import InputInvalid, RateLimited
-from payengine.fraud.decide import Evaluated
 from payengine.fraud.desk.replaying import Impact, PastPayment, Replay
 from payengine.fraud.evaluation import ActiveRule
 from payengine.fraud.plan import FeaturePlan
 from payengine.fraud.rulebook import Rulebook
+from payengine.fraud.spelling import said_in, told_in
 from payengine.plugin.fraud import FraudContext, Label, RuleMode
 from payengine.storage import Database
 
@@ -219,7 +219,7 @@ def _payment(
 ) -> PastPayment:
     document = row["document"]
     context = msgspec.convert(
-        document["context"]
+        told_in(document["context"])
         | {
             "tenant": str(tenant_id),
             "payment_id": row["payment_id"],
@@ -229,7 +229,7 @@ def _payment(
     )
     return PastPayment(
         context=context,
-        said=tuple(msgspec.convert(document.get("verdicts") or [], list[Evaluated])),
+        said=said_in(document),
         decided_at=row["decided_at"],
         number=row["number"],
         declined=row["declined"],

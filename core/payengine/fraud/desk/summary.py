@@ -60,7 +60,7 @@ _RULES = f"""{_TAKEN}
         count(*) FILTER (WHERE hit AND is_fraud) AS caught,
         count(*) FILTER (WHERE hit AND NOT is_fraud) AS wrong,
         count(*) FILTER (WHERE NOT hit AND is_fraud) AS missed
-    FROM taken, LATERAL jsonb_array_elements(taken.document -> 'verdicts') AS said,
+    FROM taken, LATERAL fraud_said(taken.document) AS said,
         LATERAL (SELECT said ->> 'verdict' IN ('review', 'challenge', 'block', 'hard_block')
                         AS hit) AS told
     GROUP BY said ->> 'rule', coalesce(said ->> 'mode', 'live') ORDER BY rule, mode
