@@ -59,10 +59,8 @@ _FILL = f"""
             (extract(epoch FROM (p.told ->> 'as_of')::timestamptz) * 1000000)::bigint,
             CASE WHEN $8::text IS NULL THEN (p.told ->> 'amount_minor')::bigint
                  WHEN p.told ->> 'base_currency' = $8 THEN (p.told ->> 'base_minor')::bigint
-                 ELSE coalesce(round((p.told ->> 'amount_minor')::numeric
-                          * ($9::jsonb -> (p.told ->> 'currency') ->> 0)::numeric
-                          / ($9::jsonb -> (p.told ->> 'currency') ->> 1)::numeric)::bigint,
-                      (p.told ->> 'amount_minor')::bigint) END,
+                 WHEN abs(worth.minor) <= 9223372036854775807 THEN worth.minor::bigint
+                 ELSE (p.told ->> 'amount_minor')::bigint END,
             (SELECT o.status = 'declined' FROM attempt a
              JOIN operation o ON o.tenant_id = $1 AND o.attempt_id = a.id
              WHERE a.tenant_id = $1 AND a.payment_id = p.payment_id AND a.number = p.number
@@ -70,7 +68,11 @@ _FILL = f"""
                AND o.status IN ('succeeded', 'declined')
              ORDER BY o.created_at DESC LIMIT 1),
             {_TOLD}
-        FROM page p
+        FROM page p CROSS JOIN LATERAL (
+            SELECT round((p.told ->> 'amount_minor')::numeric
+                * ($9::jsonb -> (p.told ->> 'currency') ->> 0)::numeric
+                / ($9::jsonb -> (p.told ->> 'currency') ->> 1)::numeric) AS minor
+        ) AS worth
         ON CONFLICT (tenant_id, payment_id, number) DO UPDATE SET {_FILLED},
             base_minor = excluded.base_minor
         WHERE {_LACKS} OR e.base_minor <> excluded.base_minor

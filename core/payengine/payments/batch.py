@@ -79,8 +79,8 @@ class _Claim(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str | None
 
 
-class _Part(msgspec.Struct, kw_only=True):
-    """The rows of one tenant, by table."""
+class _Part(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The rows of one tenant, by table; tables without any are left out."""
 
     tenant_id: uuid.UUID
     claims: list[_Claim] = msgspec.field(default_factory=list)

@@ -49,7 +49,8 @@ async def _switch_on(shop: Shop) -> None:
     )
 
 
-async def _brought_up(shop: Shop) -> None:
+async def brought_up(shop: Shop) -> None:
+    """Until the tenant's past is as its rules want it."""
     for _ in range(50):
         at = datetime.now(UTC) + timedelta(seconds=1)
         await shop.engine.backfill.run_once(at=at)
@@ -84,7 +85,7 @@ async def test_it_counts_what_was_decided_on_before(shop: Shop) -> None:
         await shop.engine.fraud.label(session, shop.context.tenant_id, label)
     await _switch_on(shop)
     assert (await _features(shop))["device.count.1d"] == 0
-    await _brought_up(shop)
+    await brought_up(shop)
     features = await _features(shop)
     assert features["device.count.1d"] == 7
     assert features["device.count.1d.declined"] == 2
@@ -101,7 +102,7 @@ async def test_pages_follow_each_other_and_nothing_is_counted_twice(
         await shop.charge(fraud=_BUYER)
     for _ in range(2):
         await _switch_on(shop)
-        await _brought_up(shop)
+        await brought_up(shop)
     features = await _features(shop)
     assert (features["device.count.1d"], features["card.count.1h"]) == (5, 5)
 
@@ -123,7 +124,7 @@ async def test_another_tenants_past_stays_its_own(shop: Shop, till: Till) -> Non
     await other.charge(fraud=_BUYER)
     await shop.charge(fraud=_BUYER)
     await _switch_on(shop)
-    await _brought_up(shop)
+    await brought_up(shop)
     assert (await _features(shop))["device.count.1d"] == 1
     async with other.engine.database.tenant(other.context.tenant_id) as session:
         rows = await session.fetch(

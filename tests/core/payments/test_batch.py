@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -73,7 +73,7 @@ def opening(
         provider_key=operation_id,
         request={"key": operation_id},
         sent_at=AT,
-        due_at=AT,
+        due_at=AT + timedelta(days=36_500),  # no reconciler asks after it
         created_at=AT,
         updated_at=AT,
     )
